@@ -1,0 +1,208 @@
+#include "k8sdns/net/ip_address.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace k8sdns {
+namespace {
+
+// Reads four decimal octets. With `leading_zeros`, "010" is 10.
+std::optional<IpAddress> ParseV4(std::string_view text, bool leading_zeros) {
+  uint32_t value = 0;
+  size_t i = 0;
+  for (int octet = 0; octet < 4; ++octet) {
+    if (octet > 0) {
+      if (i >= text.size() || text[i] != '.') return std::nullopt;
+      ++i;
+    }
+    const size_t start = i;
+    uint32_t n = 0;
+    while (i < text.size() && text[i] >= '0' && text[i] <= '9') {
+      n = n * 10 + static_cast<uint32_t>(text[i] - '0');
+      if (n > 255) return std::nullopt;
+      ++i;
+    }
+    const size_t digits = i - start;
+    if (digits == 0) return std::nullopt;
+    if (!leading_zeros && digits > 1 && text[start] == '0') return std::nullopt;
+    value = value << 8 | n;
+  }
+  if (i != text.size()) return std::nullopt;
+  return IpAddress::V4(value);
+}
+
+std::optional<IpAddress> ParseV6(std::string_view text) {
+  char buffer[INET6_ADDRSTRLEN + 1];
+  if (text.size() >= sizeof(buffer)) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
+  std::memcpy(buffer, text.data(), text.size());
+  buffer[text.size()] = '\0';
+  std::array<uint8_t, 16> bytes;
+  if (inet_pton(AF_INET6, buffer, bytes.data()) != 1) return std::nullopt;
+  return IpAddress::V6(bytes);
+}
+
+std::optional<int> ParseDecimal(std::string_view text, int max) {
+  if (text.empty() || text.size() > 5) return std::nullopt;
+  int n = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    n = n * 10 + (c - '0');
+  }
+  if (n > max) return std::nullopt;
+  return n;
+}
+
+char* WriteOctet(uint8_t n, char* out) {
+  if (n >= 100) {
+    *out++ = static_cast<char>('0' + n / 100);
+    n %= 100;
+    *out++ = static_cast<char>('0' + n / 10);
+  } else if (n >= 10) {
+    *out++ = static_cast<char>('0' + n / 10);
+  }
+  *out++ = static_cast<char>('0' + n % 10);
+  return out;
+}
+
+}  // namespace
+
+std::string_view IpFamilyName(IpFamily family) {
+  return family == IpFamily::kIpv4 ? "IPv4" : "IPv6";
+}
+
+std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
+  if (text.find(':') != std::string_view::npos) return ParseV6(text);
+  return ParseV4(text, /*leading_zeros=*/false);
+}
+
+std::optional<IpAddress> IpAddress::ParseSloppy(std::string_view text) {
+  if (text.find(':') == std::string_view::npos) {
+    return ParseV4(text, /*leading_zeros=*/true);
+  }
+  std::optional<IpAddress> a = ParseV6(text);
+  static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0,    0,
+                                          0, 0, 0, 0, 0xff, 0xff};
+  if (a && std::memcmp(a->bytes().data(), kMapped, sizeof(kMapped)) == 0) {
+    const auto& b = a->bytes();
+    return V4(uint32_t{b[12]} << 24 | uint32_t{b[13]} << 16 |
+              uint32_t{b[14]} << 8 | b[15]);
+  }
+  return a;
+}
+
+bool IpAddress::IsUnspecified() const {
+  return std::all_of(bytes_.begin(), bytes_.end(),
+                     [](uint8_t b) { return b == 0; });
+}
+
+bool IpAddress::IsLoopback() const {
+  if (is_v4()) return bytes_[0] == 127;
+  return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.end() - 1,
+                                        [](uint8_t b) { return b == 0; });
+}
+
+bool IpAddress::IsMulticast() const {
+  return is_v4() ? bytes_[0] >> 4 == 0xe : bytes_[0] == 0xff;
+}
+
+bool IpAddress::IsLinkLocal() const {
+  if (is_v4()) return bytes_[0] == 169 && bytes_[1] == 254;
+  return bytes_[0] == 0xfe && bytes_[1] >> 6 == 2;
+}
+
+char* IpAddress::WriteTo(char* out) const {
+  if (is_v6()) {
+    char buffer[INET6_ADDRSTRLEN];
+    inet_ntop(AF_INET6, bytes_.data(), buffer, sizeof(buffer));
+    const size_t size = std::strlen(buffer);
+    std::memcpy(out, buffer, size);
+    return out + size;
+  }
+  out = WriteOctet(bytes_[0], out);
+  for (int i = 1; i < 4; ++i) {
+    *out++ = '.';
+    out = WriteOctet(bytes_[i], out);
+  }
+  return out;
+}
+
+std::string IpAddress::ToString() const {
+  char buffer[kMaxTextSize];
+  return std::string(buffer, WriteTo(buffer));
+}
+
+std::optional<IpPrefix> IpPrefix::Parse(std::string_view text) {
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  std::optional<IpAddress> address = IpAddress::Parse(text.substr(0, slash));
+  if (!address) return std::nullopt;
+  std::optional<int> length =
+      ParseDecimal(text.substr(slash + 1), address->bits());
+  if (!length) return std::nullopt;
+  return IpPrefix(*address, *length);
+}
+
+IpPrefix IpPrefix::Masked() const {
+  std::array<uint8_t, 16> bytes = address_.bytes();
+  for (int i = 0; i < 16; ++i) {
+    const int keep = std::clamp(length_ - 8 * i, 0, 8);
+    bytes[i] &= static_cast<uint8_t>(0xff00 >> keep);
+  }
+  if (address_.is_v6()) return IpPrefix(IpAddress::V6(bytes), length_);
+  return IpPrefix(IpAddress::V4(uint32_t{bytes[0]} << 24 |
+                                uint32_t{bytes[1]} << 16 |
+                                uint32_t{bytes[2]} << 8 | bytes[3]),
+                  length_);
+}
+
+bool IpPrefix::Contains(const IpAddress& address) const {
+  if (address.family() != family()) return false;
+  const int whole = length_ / 8;
+  if (std::memcmp(address.bytes().data(), address_.bytes().data(), whole) !=
+      0) {
+    return false;
+  }
+  const int rest = length_ % 8;
+  if (rest == 0) return true;
+  const uint8_t mask = static_cast<uint8_t>(0xff00 >> rest);
+  return ((address.bytes()[whole] ^ address_.bytes()[whole]) & mask) == 0;
+}
+
+bool IpPrefix::Contains(const IpPrefix& other) const {
+  return other.length_ >= length_ && Contains(other.address_);
+}
+
+bool IpPrefix::Overlaps(const IpPrefix& other) const {
+  return Contains(other) || other.Contains(*this);
+}
+
+std::string IpPrefix::ToString() const {
+  return address_.ToString() + "/" + std::to_string(length_);
+}
+
+std::optional<SocketAddress> SocketAddress::Parse(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const bool bracketed =
+      host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  std::optional<IpAddress> address = IpAddress::Parse(host);
+  if (!address || address->is_v6() != bracketed) return std::nullopt;
+  std::optional<int> port = ParseDecimal(text.substr(colon + 1), 65535);
+  if (!port) return std::nullopt;
+  return SocketAddress{*address, static_cast<uint16_t>(*port)};
+}
+
+std::string SocketAddress::ToString() const {
+  std::string out = address.is_v6() ? "[" + address.ToString() + "]"
+                                    : address.ToString();
+  out += ':';
+  out += std::to_string(port);
+  return out;
+}
+
+}  // namespace k8sdns

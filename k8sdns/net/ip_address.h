@@ -1,0 +1,165 @@
+// IP addresses, prefixes and socket addresses: the vocabulary of every room.
+//
+//   std::optional<IpAddress> vip = IpAddress::Parse("10.96.0.10");
+//   IpPrefix pods = *IpPrefix::Parse("192.168.0.0/16");
+//   bool inside = pods.Contains(*vip);
+//
+// All types are small immutable values: copy them, compare them, hash them.
+// Nothing here allocates except the functions that return a std::string.
+#ifndef K8SDNS_NET_IP_ADDRESS_H_
+#define K8SDNS_NET_IP_ADDRESS_H_
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace k8sdns {
+
+enum class IpFamily : uint8_t { kIpv4, kIpv6 };
+
+// "IPv4" or "IPv6", as the Kubernetes API spells them.
+std::string_view IpFamilyName(IpFamily family);
+
+// An IPv4 or IPv6 address. The default is 0.0.0.0.
+class IpAddress {
+ public:
+  // The longest text that WriteTo() produces.
+  static constexpr size_t kMaxTextSize = 45;
+
+  constexpr IpAddress() = default;
+
+  // `value` in host order: 0x0A600001 is 10.96.0.1.
+  static constexpr IpAddress V4(uint32_t value) {
+    IpAddress a;
+    a.bytes_[0] = static_cast<uint8_t>(value >> 24);
+    a.bytes_[1] = static_cast<uint8_t>(value >> 16);
+    a.bytes_[2] = static_cast<uint8_t>(value >> 8);
+    a.bytes_[3] = static_cast<uint8_t>(value);
+    return a;
+  }
+  static constexpr IpAddress V6(const std::array<uint8_t, 16>& bytes) {
+    IpAddress a;
+    a.family_ = IpFamily::kIpv6;
+    a.bytes_ = bytes;
+    return a;
+  }
+
+  // Reads what inet_pton(3) reads: four decimal octets without leading zeros,
+  // or RFC 4291 text without a zone. Anything else is nullopt.
+  static std::optional<IpAddress> Parse(std::string_view text);
+
+  // Like Parse(), but takes leading zeros in dotted octets as decimal, and
+  // reads an IPv4-mapped IPv6 address as the IPv4 address, as Kubernetes does
+  // (k8s.io/utils/net ParseIPSloppy, Go net.IP.To4).
+  static std::optional<IpAddress> ParseSloppy(std::string_view text);
+
+  constexpr IpFamily family() const { return family_; }
+  constexpr bool is_v4() const { return family_ == IpFamily::kIpv4; }
+  constexpr bool is_v6() const { return family_ == IpFamily::kIpv6; }
+
+  // The IPv4 address in host order. Only meaningful if is_v4().
+  constexpr uint32_t v4() const {
+    return uint32_t{bytes_[0]} << 24 | uint32_t{bytes_[1]} << 16 |
+           uint32_t{bytes_[2]} << 8 | bytes_[3];
+  }
+  // Network order. For IPv4 the first four bytes hold the address and the
+  // others are zero.
+  constexpr const std::array<uint8_t, 16>& bytes() const { return bytes_; }
+
+  // The number of bits of the family: 32 or 128.
+  constexpr int bits() const { return is_v4() ? 32 : 128; }
+  // Bit `i` counted from the most significant one. 0 <= i < bits().
+  constexpr bool bit(int i) const {
+    return (bytes_[i / 8] >> (7 - i % 8) & 1) != 0;
+  }
+
+  bool IsUnspecified() const;  // 0.0.0.0 or ::
+  bool IsLoopback() const;     // 127.0.0.0/8 or ::1
+  bool IsMulticast() const;    // 224.0.0.0/4 or ff00::/8
+  bool IsLinkLocal() const;    // 169.254.0.0/16 or fe80::/10
+
+  // The canonical text: dotted quad, or RFC 5952 as inet_ntop(3) prints it.
+  std::string ToString() const;
+  // Writes the same text, without a terminating NUL, to `out`, which has room
+  // for kMaxTextSize bytes. Returns the end of what was written.
+  char* WriteTo(char* out) const;
+
+  friend constexpr auto operator<=>(const IpAddress&,
+                                    const IpAddress&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const IpAddress& a) {
+    return H::combine(std::move(h), a.family_, a.bytes_);
+  }
+
+ private:
+  IpFamily family_ = IpFamily::kIpv4;
+  std::array<uint8_t, 16> bytes_ = {};
+};
+
+// A CIDR. Host bits are kept as given (kube-proxy and iptables treat them
+// differently); Masked() clears them.
+class IpPrefix {
+ public:
+  constexpr IpPrefix() = default;
+  // 0 <= length <= address.bits().
+  constexpr IpPrefix(const IpAddress& address, int length)
+      : address_(address), length_(static_cast<uint8_t>(length)) {}
+  // The prefix that holds exactly `address`.
+  static constexpr IpPrefix Host(const IpAddress& address) {
+    return IpPrefix(address, address.bits());
+  }
+
+  // "A.B.C.D/n" or "x::y/n". The length is decimal and required. nullopt for
+  // anything else.
+  static std::optional<IpPrefix> Parse(std::string_view text);
+
+  constexpr const IpAddress& address() const { return address_; }
+  constexpr int length() const { return length_; }
+  constexpr IpFamily family() const { return address_.family(); }
+
+  IpPrefix Masked() const;
+  bool Contains(const IpAddress& address) const;
+  // True if every address of `other` is in this prefix.
+  bool Contains(const IpPrefix& other) const;
+  bool Overlaps(const IpPrefix& other) const;
+
+  std::string ToString() const;  // always with "/n"
+
+  friend constexpr auto operator<=>(const IpPrefix&, const IpPrefix&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const IpPrefix& p) {
+    return H::combine(std::move(h), p.address_, p.length_);
+  }
+
+ private:
+  IpAddress address_;
+  uint8_t length_ = 0;
+};
+
+// An address and a port.
+struct SocketAddress {
+  IpAddress address;
+  uint16_t port = 0;
+
+  // "10.0.0.1:80" or "[fd00::1]:80". nullopt for anything else.
+  static std::optional<SocketAddress> Parse(std::string_view text);
+  std::string ToString() const;
+
+  friend constexpr auto operator<=>(const SocketAddress&,
+                                    const SocketAddress&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const SocketAddress& s) {
+    return H::combine(std::move(h), s.address, s.port);
+  }
+};
+
+}  // namespace k8sdns
+
+#endif  // K8SDNS_NET_IP_ADDRESS_H_

@@ -1,0 +1,100 @@
+#include <string>
+#include <string_view>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "k8sdns/net/ip_address.h"
+#include "k8sdns/net/packet.h"
+
+namespace k8sdns {
+namespace {
+
+// Canonical text of what was read, or "refused".
+std::string Read(std::string_view text) {
+  auto a = IpAddress::Parse(text);
+  return a ? a->ToString() : "refused";
+}
+
+TEST(IpAddressTest, ReadsAndPrints) {
+  EXPECT_EQ(Read("10.96.0.10"), "10.96.0.10");
+  EXPECT_EQ(Read("255.255.255.255"), "255.255.255.255");
+  EXPECT_EQ(Read("FD00:0:0::1"), "fd00::1");
+  EXPECT_EQ(Read("::"), "::");
+  EXPECT_EQ(Read("::ffff:1.2.3.4"), "::ffff:1.2.3.4");
+}
+
+TEST(IpAddressTest, RefusesWhatInetPtonRefuses) {
+  for (std::string_view bad :
+       {"", "10.96.0", "10.96.0.256", "10.96.0.010", "10.96.0.10 ", " 1.2.3.4",
+        "1.2.3.4.5", "1..2.3", ":::", "fe80::1%eth0", "12345::", "localhost"}) {
+    EXPECT_EQ(Read(bad), "refused") << bad;
+  }
+  EXPECT_EQ(Read(std::string_view("::1\0x", 5)), "refused");
+}
+
+TEST(IpAddressTest, SloppyReadsLeadingZerosAndMappedAddressesAsKubernetes) {
+  EXPECT_EQ(IpAddress::ParseSloppy("010.096.0.010")->ToString(), "10.96.0.10");
+  EXPECT_EQ(IpAddress::ParseSloppy("::ffff:10.0.0.1")->ToString(), "10.0.0.1");
+  EXPECT_FALSE(IpAddress::ParseSloppy("10.0.0.0400"));
+}
+
+TEST(IpAddressTest, Classes) {
+  EXPECT_TRUE(IpAddress::Parse("127.3.4.5")->IsLoopback());
+  EXPECT_TRUE(IpAddress::Parse("::1")->IsLoopback());
+  EXPECT_FALSE(IpAddress::Parse("::2")->IsLoopback());
+  EXPECT_TRUE(IpAddress::Parse("0.0.0.0")->IsUnspecified());
+  EXPECT_TRUE(IpAddress::Parse("ff02::1")->IsMulticast());
+  EXPECT_TRUE(IpAddress::Parse("fe80::1")->IsLinkLocal());
+}
+
+TEST(IpPrefixTest, ContainsMasksAndOverlaps) {
+  const IpPrefix pods = *IpPrefix::Parse("192.168.5.1/20");
+  EXPECT_EQ(pods.ToString(), "192.168.5.1/20");
+  EXPECT_EQ(pods.Masked().ToString(), "192.168.0.0/20");
+  EXPECT_TRUE(pods.Contains(*IpAddress::Parse("192.168.15.255")));
+  EXPECT_FALSE(pods.Contains(*IpAddress::Parse("192.168.16.0")));
+  EXPECT_FALSE(pods.Contains(*IpAddress::Parse("::")));
+  EXPECT_TRUE(pods.Overlaps(*IpPrefix::Parse("192.168.0.0/16")));
+  EXPECT_FALSE(pods.Overlaps(*IpPrefix::Parse("192.168.16.0/20")));
+  EXPECT_EQ(IpPrefix::Parse("fd00:1:2::9/47")->Masked().ToString(),
+            "fd00:1:2::/47");
+  EXPECT_TRUE(IpPrefix::Parse("::/0")->Contains(*IpAddress::Parse("fd00::1")));
+}
+
+TEST(IpPrefixTest, RefusesBadLengths) {
+  for (std::string_view bad :
+       {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "::/129"}) {
+    EXPECT_FALSE(IpPrefix::Parse(bad)) << bad;
+  }
+}
+
+TEST(SocketAddressTest, RoundTrip) {
+  for (std::string_view text : {"10.0.0.1:80", "[fd00::1]:65535"}) {
+    EXPECT_EQ(SocketAddress::Parse(text)->ToString(), text);
+  }
+  for (std::string_view bad :
+       {"10.0.0.1", "fd00::1:80", "[10.0.0.1]:80", "10.0.0.1:65536"}) {
+    EXPECT_FALSE(SocketAddress::Parse(bad)) << bad;
+  }
+}
+
+TEST(PacketTest, SaysWhatItIs) {
+  EXPECT_EQ(Packet::Udp(*SocketAddress::Parse("192.168.5.7:40000"),
+                        *SocketAddress::Parse("10.96.0.10:53"))
+                .ToString(),
+            "UDP 192.168.5.7:40000 > 10.96.0.10:53");
+  EXPECT_EQ(Packet::IcmpEcho(*IpAddress::Parse("fd00::1"),
+                             *IpAddress::Parse("fd00::2"), 7)
+                .ToString(),
+            "IPV6-ICMP fd00::1 > fd00::2 type 128 code 0");
+}
+
+TEST(ProtocolTest, KubernetesNamesAreCaseSensitive) {
+  EXPECT_EQ(ParseKubernetesProtocol("SCTP"), Protocol::kSctp);
+  EXPECT_EQ(ParseKubernetesProtocol("tcp"), std::nullopt);
+  EXPECT_EQ(ProtocolName(Protocol::kSctp), "sctp");
+  EXPECT_EQ(ProtocolName(static_cast<Protocol>(200)), "200");
+}
+
+}  // namespace
+}  // namespace k8sdns
