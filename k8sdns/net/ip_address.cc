@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/strings/string_view.h"
+
 namespace k8sdns {
 namespace {
 
 // Reads four decimal octets. With `leading_zeros`, "010" is 10.
-std::optional<IpAddress> ParseV4(std::string_view text, bool leading_zeros) {
+std::optional<IpAddress> ParseV4(absl::string_view text, bool leading_zeros) {
   uint32_t value = 0;
   size_t i = 0;
   for (int octet = 0; octet < 4; ++octet) {
@@ -33,10 +35,10 @@ std::optional<IpAddress> ParseV4(std::string_view text, bool leading_zeros) {
   return IpAddress::V4(value);
 }
 
-std::optional<IpAddress> ParseV6(std::string_view text) {
+std::optional<IpAddress> ParseV6(absl::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1];
   if (text.size() >= sizeof(buffer)) return std::nullopt;
-  if (text.find('\0') != std::string_view::npos) return std::nullopt;
+  if (text.find('\0') != absl::string_view::npos) return std::nullopt;
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   std::array<uint8_t, 16> bytes;
@@ -44,7 +46,7 @@ std::optional<IpAddress> ParseV6(std::string_view text) {
   return IpAddress::V6(bytes);
 }
 
-std::optional<int> ParseDecimal(std::string_view text, int max) {
+std::optional<int> ParseDecimal(absl::string_view text, int max) {
   if (text.empty() || text.size() > 5) return std::nullopt;
   int n = 0;
   for (char c : text) {
@@ -69,17 +71,17 @@ char* WriteOctet(uint8_t n, char* out) {
 
 }  // namespace
 
-std::string_view IpFamilyName(IpFamily family) {
+absl::string_view IpFamilyName(IpFamily family) {
   return family == IpFamily::kIpv4 ? "IPv4" : "IPv6";
 }
 
-std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
-  if (text.find(':') != std::string_view::npos) return ParseV6(text);
+std::optional<IpAddress> IpAddress::Parse(absl::string_view text) {
+  if (text.find(':') != absl::string_view::npos) return ParseV6(text);
   return ParseV4(text, /*leading_zeros=*/false);
 }
 
-std::optional<IpAddress> IpAddress::ParseSloppy(std::string_view text) {
-  if (text.find(':') == std::string_view::npos) {
+std::optional<IpAddress> IpAddress::ParseSloppy(absl::string_view text) {
+  if (text.find(':') == absl::string_view::npos) {
     return ParseV4(text, /*leading_zeros=*/true);
   }
   std::optional<IpAddress> a = ParseV6(text);
@@ -134,9 +136,9 @@ std::string IpAddress::ToString() const {
   return std::string(buffer, WriteTo(buffer));
 }
 
-std::optional<IpPrefix> IpPrefix::Parse(std::string_view text) {
+std::optional<IpPrefix> IpPrefix::Parse(absl::string_view text) {
   const size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
+  if (slash == absl::string_view::npos) return std::nullopt;
   std::optional<IpAddress> address = IpAddress::Parse(text.substr(0, slash));
   if (!address) return std::nullopt;
   std::optional<int> length =
@@ -152,10 +154,10 @@ IpPrefix IpPrefix::Masked() const {
     bytes[i] &= static_cast<uint8_t>(0xff00 >> keep);
   }
   if (address_.is_v6()) return IpPrefix(IpAddress::V6(bytes), length_);
-  return IpPrefix(IpAddress::V4(uint32_t{bytes[0]} << 24 |
-                                uint32_t{bytes[1]} << 16 |
-                                uint32_t{bytes[2]} << 8 | bytes[3]),
-                  length_);
+  return IpPrefix(
+      IpAddress::V4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 |
+                    uint32_t{bytes[2]} << 8 | bytes[3]),
+      length_);
 }
 
 bool IpPrefix::Contains(const IpAddress& address) const {
@@ -183,10 +185,10 @@ std::string IpPrefix::ToString() const {
   return address_.ToString() + "/" + std::to_string(length_);
 }
 
-std::optional<SocketAddress> SocketAddress::Parse(std::string_view text) {
+std::optional<SocketAddress> SocketAddress::Parse(absl::string_view text) {
   const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  std::string_view host = text.substr(0, colon);
+  if (colon == absl::string_view::npos) return std::nullopt;
+  absl::string_view host = text.substr(0, colon);
   const bool bracketed =
       host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
@@ -198,8 +200,8 @@ std::optional<SocketAddress> SocketAddress::Parse(std::string_view text) {
 }
 
 std::string SocketAddress::ToString() const {
-  std::string out = address.is_v6() ? "[" + address.ToString() + "]"
-                                    : address.ToString();
+  std::string out =
+      address.is_v6() ? "[" + address.ToString() + "]" : address.ToString();
   out += ':';
   out += std::to_string(port);
   return out;

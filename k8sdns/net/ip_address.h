@@ -14,15 +14,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
+
+#include "absl/strings/string_view.h"
 
 namespace k8sdns {
 
 enum class IpFamily : uint8_t { kIpv4, kIpv6 };
 
 // "IPv4" or "IPv6", as the Kubernetes API spells them.
-std::string_view IpFamilyName(IpFamily family);
+absl::string_view IpFamilyName(IpFamily family);
 
 // An IPv4 or IPv6 address. The default is 0.0.0.0.
 class IpAddress {
@@ -50,12 +51,12 @@ class IpAddress {
 
   // Reads what inet_pton(3) reads: four decimal octets without leading zeros,
   // or RFC 4291 text without a zone. Anything else is nullopt.
-  static std::optional<IpAddress> Parse(std::string_view text);
+  static std::optional<IpAddress> Parse(absl::string_view text);
 
   // Like Parse(), but takes leading zeros in dotted octets as decimal, and
   // reads an IPv4-mapped IPv6 address as the IPv4 address, as Kubernetes does
   // (k8s.io/utils/net ParseIPSloppy, Go net.IP.To4).
-  static std::optional<IpAddress> ParseSloppy(std::string_view text);
+  static std::optional<IpAddress> ParseSloppy(absl::string_view text);
 
   constexpr IpFamily family() const { return family_; }
   constexpr bool is_v4() const { return family_ == IpFamily::kIpv4; }
@@ -116,7 +117,7 @@ class IpPrefix {
 
   // "A.B.C.D/n" or "x::y/n". The length is decimal and required. nullopt for
   // anything else.
-  static std::optional<IpPrefix> Parse(std::string_view text);
+  static std::optional<IpPrefix> Parse(absl::string_view text);
 
   constexpr const IpAddress& address() const { return address_; }
   constexpr int length() const { return length_; }
@@ -148,7 +149,7 @@ struct SocketAddress {
   uint16_t port = 0;
 
   // "10.0.0.1:80" or "[fd00::1]:80". nullopt for anything else.
-  static std::optional<SocketAddress> Parse(std::string_view text);
+  static std::optional<SocketAddress> Parse(absl::string_view text);
   std::string ToString() const;
 
   friend constexpr auto operator<=>(const SocketAddress&,

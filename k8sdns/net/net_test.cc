@@ -1,6 +1,6 @@
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "k8sdns/net/ip_address.h"
@@ -10,7 +10,7 @@ namespace k8sdns {
 namespace {
 
 // Canonical text of what was read, or "refused".
-std::string Read(std::string_view text) {
+std::string Read(absl::string_view text) {
   auto a = IpAddress::Parse(text);
   return a ? a->ToString() : "refused";
 }
@@ -24,12 +24,12 @@ TEST(IpAddressTest, ReadsAndPrints) {
 }
 
 TEST(IpAddressTest, RefusesWhatInetPtonRefuses) {
-  for (std::string_view bad :
+  for (absl::string_view bad :
        {"", "10.96.0", "10.96.0.256", "10.96.0.010", "10.96.0.10 ", " 1.2.3.4",
         "1.2.3.4.5", "1..2.3", ":::", "fe80::1%eth0", "12345::", "localhost"}) {
     EXPECT_EQ(Read(bad), "refused") << bad;
   }
-  EXPECT_EQ(Read(std::string_view("::1\0x", 5)), "refused");
+  EXPECT_EQ(Read(absl::string_view("::1\0x", 5)), "refused");
 }
 
 TEST(IpAddressTest, SloppyReadsLeadingZerosAndMappedAddressesAsKubernetes) {
@@ -62,17 +62,17 @@ TEST(IpPrefixTest, ContainsMasksAndOverlaps) {
 }
 
 TEST(IpPrefixTest, RefusesBadLengths) {
-  for (std::string_view bad :
+  for (absl::string_view bad :
        {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "::/129"}) {
     EXPECT_FALSE(IpPrefix::Parse(bad)) << bad;
   }
 }
 
 TEST(SocketAddressTest, RoundTrip) {
-  for (std::string_view text : {"10.0.0.1:80", "[fd00::1]:65535"}) {
+  for (absl::string_view text : {"10.0.0.1:80", "[fd00::1]:65535"}) {
     EXPECT_EQ(SocketAddress::Parse(text)->ToString(), text);
   }
-  for (std::string_view bad :
+  for (absl::string_view bad :
        {"10.0.0.1", "fd00::1:80", "[10.0.0.1]:80", "10.0.0.1:65536"}) {
     EXPECT_FALSE(SocketAddress::Parse(bad)) << bad;
   }

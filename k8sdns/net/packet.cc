@@ -5,12 +5,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace k8sdns {
 namespace {
 
 // Names as Debian's /etc/protocols has them.
-constexpr std::array<std::pair<Protocol, std::string_view>, 10> kNames = {{
+constexpr std::array<std::pair<Protocol, absl::string_view>, 10> kNames = {{
     {Protocol::kIcmp, "icmp"},
     {Protocol::kTcp, "tcp"},
     {Protocol::kUdp, "udp"},
@@ -36,7 +37,7 @@ Packet Make(Protocol protocol, const SocketAddress& src,
 
 }  // namespace
 
-std::string_view KubernetesProtocolName(Protocol protocol) {
+absl::string_view KubernetesProtocolName(Protocol protocol) {
   switch (protocol) {
     case Protocol::kTcp:
       return "TCP";
@@ -49,7 +50,7 @@ std::string_view KubernetesProtocolName(Protocol protocol) {
   }
 }
 
-std::optional<Protocol> ParseKubernetesProtocol(std::string_view text) {
+std::optional<Protocol> ParseKubernetesProtocol(absl::string_view text) {
   for (Protocol p : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp}) {
     if (text == KubernetesProtocolName(p)) return p;
   }

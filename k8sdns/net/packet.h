@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "k8sdns/net/ip_address.h"
 
 namespace k8sdns {
@@ -32,9 +32,9 @@ enum class Protocol : uint8_t {
 };
 
 // "TCP", "UDP", "SCTP": the Kubernetes spelling. Only for these three.
-std::string_view KubernetesProtocolName(Protocol protocol);
+absl::string_view KubernetesProtocolName(Protocol protocol);
 // The inverse; nullopt for any other text (the API is case-sensitive).
-std::optional<Protocol> ParseKubernetesProtocol(std::string_view text);
+std::optional<Protocol> ParseKubernetesProtocol(absl::string_view text);
 // Lower-case name ("tcp", "ipv6-icmp"), or the number in decimal.
 std::string ProtocolName(Protocol protocol);
 
