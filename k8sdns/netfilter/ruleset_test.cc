@@ -1,0 +1,121 @@
+#include "k8sdns/netfilter/ruleset.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace k8sdns::netfilter {
+namespace {
+
+using ::testing::ElementsAre;
+
+RuleBuilder Mark(uint32_t value) {
+  RuleBuilder b;
+  b.Add(MarkTarget{{}, value, 0xffffffff});
+  return b;
+}
+
+std::vector<uint32_t> Marks(const Table& table, ChainId chain) {
+  std::vector<uint32_t> out;
+  for (RuleView rule : table.rules(chain)) {
+    out.push_back(rule.Get<MarkTarget>()->value);
+  }
+  return out;
+}
+
+TEST(RuleTest, OpsComeBackAsTheyWereAdded) {
+  DestinationMatch d{ToAddressMask(*IpPrefix::Parse("10.96.0.10/32"))};
+  TcpMatch tcp;
+  tcp.flags = kHasDestinationPort;
+  tcp.destination = {53, 53};
+  RuleBuilder b;
+  b.Add(d).Add(tcp).Add(JumpTarget{7});
+
+  std::vector<OpKind> kinds;
+  for (OpView op : b.view().ops()) kinds.push_back(op.kind());
+  EXPECT_THAT(kinds,
+              ElementsAre(OpKind::kDestination, OpKind::kTcp, OpKind::kJump));
+  const TcpMatch back = *b.view().Get<TcpMatch>();
+  EXPECT_EQ(back.flags, kHasDestinationPort);
+  EXPECT_EQ(+back.destination.first, 53);
+  EXPECT_EQ(+back.source.last, 0);
+  EXPECT_EQ(b.view().target()->As<JumpTarget>().chain, 7u);
+  EXPECT_FALSE(b.view().Get<UdpMatch>());
+}
+
+TEST(RuleTest, AFullOpAndAnEmptyOneSurvive) {
+  ConntrackMatch ct;
+  ct.given = kCtState;
+  ct.addresses[3].mask[3] = 0x01020304;
+  RuleBuilder b;
+  b.Add(ct).Add(AcceptTarget{});
+  EXPECT_EQ(b.view().Get<ConntrackMatch>()->addresses[3].mask[3], 0x01020304u);
+  EXPECT_EQ(b.view().target()->kind(), OpKind::kAccept);
+}
+
+TEST(TableTest, ChainsGrowInAnyOrder) {
+  Ruleset rules(IpFamily::kIpv4);
+  Table& t = rules.AddTable(TableId::kMangle);
+  const ChainId a = t.AddChain("A");
+  const ChainId b = t.AddChain("B");
+  for (uint32_t i = 0; i < 100; ++i) {
+    t.Append(a, Mark(i));
+    t.Append(b, Mark(1000 + i));
+  }
+  t.Insert(a, 1, Mark(77).view());
+  t.Erase(a, 0);
+  EXPECT_EQ(t.rule_count(a), 100u);
+  EXPECT_EQ(t.rule_count(b), 100u);
+  for (bool compact : {false, true}) {
+    if (compact) t.Compact();
+    EXPECT_EQ(Marks(t, a)[0], 77u);
+    EXPECT_EQ(Marks(t, a)[99], 99u);
+    EXPECT_EQ(Marks(t, b)[99], 1099u);
+  }
+}
+
+TEST(TableTest, ChainsAreFoundRemovedAndSorted) {
+  Ruleset rules(IpFamily::kIpv4);
+  Table& t = rules.AddTable(TableId::kNat);
+  for (auto name : {"Z", "OUTPUT", "A", "PREROUTING"}) t.AddChain(name);
+  EXPECT_EQ(t.AddChain("A"), t.FindChain("A"));
+  EXPECT_EQ(t.FindChain(Hook::kOutput), t.FindChain("OUTPUT"));
+  EXPECT_FALSE(t.FindChain("nowhere"));
+  t.SortChains();
+  t.RemoveChain(*t.FindChain("A"));
+  std::string names;
+  for (ChainId id : t.chains()) absl::StrAppend(&names, t.name(id), " ");
+  EXPECT_EQ(names, "PREROUTING OUTPUT Z ");
+  EXPECT_FALSE(t.FindChain("A"));
+}
+
+TEST(RulesetTest, ACloneIsItsOwn) {
+  Ruleset rules(IpFamily::kIpv4);
+  Table& t = rules.AddTable(TableId::kFilter);
+  t.Append(t.AddChain("INPUT"), Mark(1));
+  Ruleset copy = rules.Clone();
+  copy.table(TableId::kFilter)->AddChain("NEW");
+  EXPECT_EQ(t.chain_count(), 1u);
+  EXPECT_EQ(copy.rule_count(), 1u);
+  EXPECT_EQ(rules.table(TableId::kNat), nullptr);
+}
+
+TEST(StringPoolTest, EqualTextsHaveEqualIds) {
+  StringPool pool;
+  EXPECT_EQ(pool.Intern(""), 0u);
+  std::vector<StringId> ids;
+  for (int i = 0; i < 1000; ++i) ids.push_back(pool.Intern(absl::StrCat(i)));
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(pool.Intern(absl::StrCat(i)), ids[i]);
+    EXPECT_EQ(pool.Get(ids[i]), absl::StrCat(i));
+  }
+  bool found = true;
+  pool.Find("1000", &found);
+  EXPECT_FALSE(found);
+}
+
+}  // namespace
+}  // namespace k8sdns::netfilter
