@@ -15,6 +15,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_split.h"
 #include "tests/conformance/replay.h"
+#include "tests/conformance/replay_kubelet_resolv_conf.h"
 
 ABSL_FLAG(std::string, corpus, "", "folder of recordings");
 ABSL_FLAG(std::string, out, "", "folder to write to");
@@ -30,7 +31,7 @@ struct Family {
 
 // One line a family; those that are not built yet are not here.
 constexpr Family kFamilies[] = {
-    {"", nullptr},
+    {"kubelet-resolv-conf", ReplayKubeletResolvConf},
 };
 
 int Main() {
