@@ -5,6 +5,7 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "k8sdns/cluster/finding.h"
 
 namespace k8sdns {
 namespace {
@@ -92,6 +93,19 @@ TEST(EndpointTest, UnsetConditionsHaveTheApisMeaning) {
   EXPECT_FALSE(e.IsTerminating());
   e.ready = false;
   EXPECT_FALSE(e.IsServing());
+}
+
+TEST(FindingTest, SaysWhereAndWhat) {
+  Finding f;
+  f.id = "proxy/no-ports";
+  f.kind = "Service";
+  f.namespace_ = "default";
+  f.name = "web";
+  f.field = "spec.ports";
+  f.what = "the list is empty";
+  EXPECT_EQ(f.ToString(),
+            "warning proxy/no-ports: Service default/web spec.ports: the list "
+            "is empty");
 }
 
 }  // namespace
