@@ -89,6 +89,9 @@ void Cluster::Put(Node object) { nodes_.Put(Share(std::move(object))); }
 void Cluster::Put(Namespace object) {
   namespaces_.Put(Share(std::move(object)));
 }
+void Cluster::Put(NetworkPolicy object) {
+  network_policies_.Put(Share(std::move(object)));
+}
 
 bool Cluster::RemoveService(ObjectKey key) {
   return services_.Remove(key) != nullptr;
@@ -111,6 +114,9 @@ bool Cluster::RemoveNode(absl::string_view name) {
 bool Cluster::RemoveNamespace(absl::string_view name) {
   return namespaces_.Remove({"", name}) != nullptr;
 }
+bool Cluster::RemoveNetworkPolicy(ObjectKey key) {
+  return network_policies_.Remove(key) != nullptr;
+}
 
 namespace {
 
@@ -129,6 +135,9 @@ struct Remover {
   void operator()(const Node& o) const { cluster.RemoveNode(o.metadata.name); }
   void operator()(const Namespace& o) const {
     cluster.RemoveNamespace(o.metadata.name);
+  }
+  void operator()(const NetworkPolicy& o) const {
+    cluster.RemoveNetworkPolicy(KeyOf(o.metadata));
   }
 };
 
@@ -151,6 +160,7 @@ std::vector<WatchEvent> Difference(const Cluster& from, const Cluster& to) {
   Compare(from.services(), to.services(), events, put);
   Compare(from.endpoint_slices(), to.endpoint_slices(), events, put);
   Compare(from.endpoints(), to.endpoints(), events, put);
+  Compare(from.network_policies(), to.network_policies(), events, put);
   for (WatchEvent& e : put) events.push_back(std::move(e));
   return events;
 }

@@ -24,6 +24,7 @@
 #include "absl/container/btree_set.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/cluster/endpoints.h"
+#include "k8sdns/cluster/network_policy.h"
 #include "k8sdns/cluster/node.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/pod.h"
@@ -130,6 +131,9 @@ class Cluster {
   const ObjectSet<Pod>& pods() const { return pods_; }
   const ObjectSet<Node>& nodes() const { return nodes_; }
   const ObjectSet<Namespace>& namespaces() const { return namespaces_; }
+  const ObjectSet<NetworkPolicy>& network_policies() const {
+    return network_policies_;
+  }
 
   // The slices labelled with the Service's name, by slice name. O(log n + k).
   std::vector<const EndpointSlice*> SlicesOf(absl::string_view namespace_,
@@ -142,6 +146,7 @@ class Cluster {
   void Put(Pod object);
   void Put(Node object);
   void Put(Namespace object);
+  void Put(NetworkPolicy object);
 
   // Removes it; false if it was not there.
   bool RemoveService(ObjectKey key);
@@ -150,6 +155,7 @@ class Cluster {
   bool RemovePod(ObjectKey key);
   bool RemoveNode(absl::string_view name);
   bool RemoveNamespace(absl::string_view name);
+  bool RemoveNetworkPolicy(ObjectKey key);
 
  private:
   struct ByService {
@@ -179,6 +185,7 @@ class Cluster {
   ObjectSet<Pod> pods_;
   ObjectSet<Node> nodes_;
   ObjectSet<Namespace> namespaces_;
+  ObjectSet<NetworkPolicy> network_policies_;
 };
 
 // What a watch reports about one object (ADDED and MODIFIED are both kPut).
@@ -186,7 +193,9 @@ class Cluster {
 struct WatchEvent {
   enum class Type { kPut, kDeleted };
   Type type = Type::kPut;
-  std::variant<Service, EndpointSlice, Endpoints, Pod, Node, Namespace> object;
+  std::variant<Service, EndpointSlice, Endpoints, Pod, Node, Namespace,
+               NetworkPolicy>
+      object;
 };
 
 void Apply(const WatchEvent& event, Cluster& cluster);

@@ -8,9 +8,9 @@
 //
 // The text may be a List (also a typed one such as ServiceList), one object, or
 // several documents separated by `---`. JSON is recognised by its first
-// character ({ or [ after white space); everything else is read as YAML 1.1, with
-// the scalars as kubectl resolves them (sigs.k8s.io/yaml: `yes` is a boolean,
-// `0x10` an integer, `null` and `~` mean that a field is not set).
+// character ({ or [ after white space); everything else is read as YAML 1.1,
+// with the scalars as kubectl resolves them (sigs.k8s.io/yaml: `yes` is a
+// boolean, `0x10` an integer, `null` and `~` mean that a field is not set).
 //
 // Kinds and fields that are not modelled are ignored and counted. Everything
 // else that is wrong is an error: all errors of a text are found, up to
@@ -110,9 +110,10 @@ absl::StatusOr<KubeProxyConfig> ReadKubeProxyConfig(
     const ReadOptions& options = {}, ReadReport* report = nullptr);
 
 // The KubeletConfiguration (kubelet.config.k8s.io/v1beta1), likewise.
-absl::StatusOr<KubeletConfig> ReadKubeletConfig(
-    absl::string_view text, absl::string_view file_name,
-    const ReadOptions& options = {}, ReadReport* report = nullptr);
+absl::StatusOr<KubeletConfig> ReadKubeletConfig(absl::string_view text,
+                                                absl::string_view file_name,
+                                                const ReadOptions& options = {},
+                                                ReadReport* report = nullptr);
 
 }  // namespace k8sdns
 

@@ -1,0 +1,290 @@
+// How the API's objects lie in C++ values: for each type its fields, with the
+// name that the API gives them, the number that the protobuf schema
+// (proto/k8sdns/v1/cluster.proto) gives them, and what a value must look like.
+// The tables drive the JSON and YAML readers, the writers and the protobuf
+// snapshot, so that a field is described once.
+//
+// A table is constant data, made by the compiler. Fields are in alphabetical
+// order, in which kubectl prints them.
+#ifndef K8SDNS_CLUSTER_SCHEMA_H_
+#define K8SDNS_CLUSTER_SCHEMA_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/object_meta.h"
+#include "k8sdns/cluster/service.h"
+
+namespace k8sdns::schema {
+
+enum class Shape : uint8_t {
+  kString,      // std::string
+  kInt32,       // int32_t
+  kBool,        // bool
+  kEnum,        // an enum class, by name
+  kPortOrName,  // PortOrName
+  kStringMap,   // StringMap
+  kBoolMap,     // absl::btree_map<std::string, bool>
+  kObject,      // a struct with its own table
+  kList,        // a vector of any other shape
+  kOptional,    // std::optional of any other shape
+};
+
+struct EnumName {
+  absl::string_view name;
+  int value;  // of the C++ enum
+};
+
+struct EnumType {
+  absl::Span<const EnumName> names;
+  uint8_t size;             // of the C++ enum, in bytes: 1 or 4
+  int wire_offset;          // the protobuf number is value + wire_offset
+  absl::string_view empty;  // what "" in the API stands for; empty: an error
+};
+
+struct Field;
+
+struct ObjectType {
+  absl::string_view name;
+  absl::Span<const Field> fields;
+};
+
+struct Type {
+  Shape shape;
+  const EnumType* enumeration = nullptr;  // kEnum
+  const ObjectType* object = nullptr;     // kObject
+  const Type* element = nullptr;          // kList, kOptional
+  // kList.
+  void* (*append)(void* list) = nullptr;  // a new last element
+  void (*drop_last)(void* list) = nullptr;
+  void (*fit)(void* list) = nullptr;  // gives unused memory back
+  void (*reserve)(void* list, size_t size) = nullptr;
+  size_t (*size)(const void* list) = nullptr;
+  const void* (*at)(const void* list, size_t i) = nullptr;
+  // kOptional: gives it a value; the value or nullptr.
+  void* (*emplace)(void* optional) = nullptr;
+  const void* (*value)(const void* optional) = nullptr;
+  // Makes it what a new object has.
+  void (*reset)(void* value) = nullptr;
+};
+
+// What a text or number must be, beyond its type. An empty text is taken for
+// "not set", except as an element of a list.
+enum class Check : uint8_t {
+  kNone,
+  kIp,               // an IP address
+  kClusterIp,        // an IP address or "None"
+  kEndpointAddress,  // an IP address, unless the slice's addressType is FQDN
+  kCidr,             // blanks around it are fine, and host bits too
+  kCidrs,            // one, or two joined by a comma
+  kNodePortAddress,  // a CIDR or "primary"
+  kDuration,         // "1h2m3.5s", as Go's time.ParseDuration reads it
+  kPort,             // 1 to 65535
+  kPortOrZero,       // 0 to 65535
+  kNotNegative,
+  kMasqueradeBit,  // 0 to 31
+};
+
+struct Field {
+  absl::string_view name;
+  uint16_t number;  // in the protobuf message of the object; 0 for a group
+  uint32_t offset;
+  const Type* type;  // nullptr: a group
+  Check check = Check::kNone;
+  // Printed even if it has the value of a new object.
+  bool always = false;
+  // The list's elements are maps with this one key: {"ip": "10.0.0.1"}.
+  absl::string_view wrapped = {};
+  // A level of the API that the C++ object does not have: its fields lie in the
+  // same object.
+  absl::Span<const Field> group = {};
+
+  constexpr Field Checked(Check c) const {
+    Field f = *this;
+    f.check = c;
+    return f;
+  }
+  constexpr Field Always() const {
+    Field f = *this;
+    f.always = true;
+    return f;
+  }
+  constexpr Field Wrapped(absl::string_view key) const {
+    Field f = *this;
+    f.wrapped = key;
+    return f;
+  }
+};
+
+// --- TypeFor<T>::kType -----------------------------------------------------
+
+// Defined for each enum and struct in schema_tables.cc.
+template <typename T>
+struct EnumFor {
+  static const EnumType kType;
+};
+template <typename T>
+struct ObjectFor {
+  static const ObjectType kType;
+};
+
+template <typename T>
+void ResetTo(void* value) {
+  *static_cast<T*>(value) = T();
+}
+
+template <typename T>
+struct TypeFor {
+  static constexpr Type Make() {
+    Type type{};
+    type.reset = &ResetTo<T>;
+    if constexpr (std::is_same_v<T, std::string>) {
+      type.shape = Shape::kString;
+    } else if constexpr (std::is_same_v<T, int32_t>) {
+      type.shape = Shape::kInt32;
+    } else if constexpr (std::is_same_v<T, bool>) {
+      type.shape = Shape::kBool;
+    } else if constexpr (std::is_same_v<T, PortOrName>) {
+      type.shape = Shape::kPortOrName;
+    } else if constexpr (std::is_same_v<T, StringMap>) {
+      type.shape = Shape::kStringMap;
+    } else if constexpr (std::is_same_v<T,
+                                        absl::btree_map<std::string, bool>>) {
+      type.shape = Shape::kBoolMap;
+    } else if constexpr (std::is_enum_v<T>) {
+      type.shape = Shape::kEnum;
+      type.enumeration = &EnumFor<T>::kType;
+    } else {
+      type.shape = Shape::kObject;
+      type.object = &ObjectFor<T>::kType;
+    }
+    return type;
+  }
+  static constexpr Type kType = Make();
+};
+
+template <typename List>
+struct ListFor {
+  using T = typename List::value_type;
+  static constexpr Type Make() {
+    Type type{};
+    type.shape = Shape::kList;
+    type.element = &TypeFor<T>::kType;
+    type.append = [](void* list) -> void* {
+      return &static_cast<List*>(list)->emplace_back();
+    };
+    type.drop_last = [](void* list) { static_cast<List*>(list)->pop_back(); };
+    type.fit = [](void* list) { static_cast<List*>(list)->shrink_to_fit(); };
+    type.reserve = [](void* list, size_t size) {
+      static_cast<List*>(list)->reserve(size);
+    };
+    type.size = [](const void* list) {
+      return static_cast<const List*>(list)->size();
+    };
+    type.at = [](const void* list, size_t i) -> const void* {
+      return &(*static_cast<const List*>(list))[i];
+    };
+    type.reset = &ResetTo<List>;
+    return type;
+  }
+  static constexpr Type kType = Make();
+};
+
+template <typename T>
+struct TypeFor<std::vector<T>> : ListFor<std::vector<T>> {};
+template <typename T, size_t n>
+struct TypeFor<absl::InlinedVector<T, n>> : ListFor<absl::InlinedVector<T, n>> {
+};
+
+template <typename T>
+struct TypeFor<std::optional<T>> {
+  static constexpr Type Make() {
+    Type type{};
+    type.shape = Shape::kOptional;
+    type.element = &TypeFor<T>::kType;
+    type.emplace = [](void* optional) -> void* {
+      return &static_cast<std::optional<T>*>(optional)->emplace();
+    };
+    type.value = [](const void* optional) -> const void* {
+      const auto& o = *static_cast<const std::optional<T>*>(optional);
+      return o.has_value() ? &*o : nullptr;
+    };
+    type.reset = &ResetTo<std::optional<T>>;
+    return type;
+  }
+  static constexpr Type kType = Make();
+};
+
+// --- Access ----------------------------------------------------------------
+
+inline void* At(void* object, const Field& field) {
+  return static_cast<char*>(object) + field.offset;
+}
+inline const void* At(const void* object, const Field& field) {
+  return static_cast<const char*>(object) + field.offset;
+}
+
+inline void StoreEnum(const EnumType& type, int value, void* to) {
+  if (type.size == 1) {
+    *static_cast<unsigned char*>(to) = static_cast<unsigned char>(value);
+  } else {
+    std::memcpy(to, &value, sizeof(value));
+  }
+}
+inline int LoadEnum(const EnumType& type, const void* from) {
+  if (type.size == 1) return *static_cast<const unsigned char*>(from);
+  int value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+// nullptr if there is none.
+const EnumName* FindName(const EnumType& type, absl::string_view name);
+const EnumName* FindValue(const EnumType& type, int value);
+// "ClusterIP, ExternalName, LoadBalancer or NodePort".
+std::string NamesOf(const EnumType& type);
+
+// --- Checks ----------------------------------------------------------------
+
+bool Passes(Check check, absl::string_view text);
+bool Passes(Check check, int64_t number);
+// "an IP address", "an integer from 1 to 65535".
+std::string ExpectedText(Check check);
+std::string ExpectedNumber(Check check);
+
+// --- Kinds -----------------------------------------------------------------
+
+struct Kind {
+  absl::string_view api_version;
+  absl::string_view kind;
+  const ObjectType* type;
+  bool namespaced;
+};
+
+// The kinds a Cluster holds, in the order of the alternatives of
+// WatchEvent::object.
+absl::Span<const Kind> ClusterKinds();
+template <typename T>
+const Kind& KindOf() {
+  return ClusterKinds()[decltype(WatchEvent::object)(std::in_place_type<T>)
+                            .index()];
+}
+
+const ObjectType& KubeProxyConfigType();
+const ObjectType& KubeletConfigType();
+
+}  // namespace k8sdns::schema
+
+#endif  // K8SDNS_CLUSTER_SCHEMA_H_
