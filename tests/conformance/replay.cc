@@ -31,7 +31,8 @@ std::vector<std::string> FilesBelow(absl::string_view root,
   for (const auto& entry : fs::recursive_directory_iterator(
            absl::StrCat(root, "/", under), error)) {
     if (!entry.is_regular_file()) continue;
-    std::string path = fs::relative(entry.path(), base).string();
+    // Not fs::relative(): it would resolve the links of a runfiles tree.
+    std::string path = entry.path().lexically_relative(base).string();
     if (absl::EndsWith(path, suffix)) out.push_back(std::move(path));
   }
   std::sort(out.begin(), out.end());

@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "tests/conformance/replay.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
+#include "tests/conformance/replay_resolver.h"
 
 ABSL_FLAG(std::string, corpus, "", "folder of recordings");
 ABSL_FLAG(std::string, out, "", "folder to write to");
@@ -32,6 +33,7 @@ struct Family {
 // One line a family; those that are not built yet are not here.
 constexpr Family kFamilies[] = {
     {"kubelet-resolv-conf", ReplayKubeletResolvConf},
+    {"resolver", ReplayResolver},
 };
 
 int Main() {
