@@ -1,0 +1,85 @@
+// The commands by name, one a command_*.cc file. Private to the room.
+#ifndef K8SDNS_CLI_COMMANDS_H_
+#define K8SDNS_CLI_COMMANDS_H_
+
+#include "k8sdns/cli/command.h"
+
+namespace k8sdns::cli {
+
+// Flags that several commands share, so that they read the same everywhere.
+inline constexpr Flag kClusterFlag = {
+    "file",
+    'f',
+    "FILE",
+    "the cluster: what kubectl get svc,endpointslices,endpoints,pods,nodes "
+    "-A -o yaml (or json) prints",
+    "",
+    true};
+inline constexpr Flag kProxyConfigFlag = {"config", 'c', "FILE",
+                                          "the node's KubeProxyConfiguration"};
+inline constexpr Flag kKubeletConfigFlag = {"kubelet", 0, "FILE",
+                                            "the node's KubeletConfiguration"};
+inline constexpr Flag kHostResolvConfFlag = {"resolv-conf", 0, "FILE",
+                                             "the node's own resolv.conf"};
+inline constexpr Flag kOutputFlag = {"output", 'o', "FORMAT", "text or json",
+                                     "text"};
+
+int RunResolvConf(const Args& args, Streams streams);
+inline constexpr Flag kResolvConfFlags[] = {kClusterFlag, kKubeletConfigFlag,
+                                            kHostResolvConfFlag};
+inline constexpr Command kResolvConfCommand = {
+    "resolv-conf",
+    "what the kubelet writes into a Pod's /etc/resolv.conf",
+    "NAMESPACE/POD",
+    "k8sdns resolv-conf -f cluster.yaml --kubelet kubelet.yaml "
+    "--resolv-conf /etc/resolv.conf default/web-0",
+    kResolvConfFlags,
+    &RunResolvConf};
+
+int RunGraph(const Args& args, Streams streams);
+inline constexpr Flag kGraphFlags[] = {
+    kClusterFlag,
+    {"network", 0, "KIND",
+     "how Pods of different nodes reach each other: calico-ipip, calico-vxlan, "
+     "calico-bgp, cloud-routes, bridge-vxlan, bridge-routes, ...; told from "
+     "the nodes if not given"},
+};
+inline constexpr Command kGraphCommand = {
+    "graph",     "the network of Pods and nodes, for Graphviz",
+    "",          "k8sdns graph -f cluster.yaml | dot -Tsvg > network.svg",
+    kGraphFlags, &RunGraph};
+
+int RunGenerate(const Args& args, Streams streams);
+inline constexpr Flag kGenerateFlags[] = {
+    {"services", 0, "N", "how many Services", "100"},
+    {"endpoints", 0, "N", "endpoints of a Service (the mean, with --zipf)",
+     "10"},
+    {"zipf", 0, "S", "sizes follow a Zipf law with this exponent"},
+    {"nodes", 0, "N", "how many nodes; 0: one for each 100 endpoints", "0"},
+    {"zones", 0, "N", "how many zones", "3"},
+    {"ports", 0, "N", "ports of a Service", "1"},
+    {"node-port", 0, "SHARE", "share of NodePort Services, 0 to 1", "0"},
+    {"load-balancer", 0, "SHARE", "share of LoadBalancer Services", "0"},
+    {"local", 0, "SHARE", "share of those with externalTrafficPolicy Local",
+     "0"},
+    {"affinity", 0, "SHARE", "share of Services with ClientIP affinity", "0"},
+    {"headless", 0, "SHARE", "share of headless Services", "0"},
+    {"dual-stack", 0, "SHARE", "share of dual-stack Services", "0"},
+    {"pods", 0, "", "also the Pods"},
+    {"preset", 0, "NAME",
+     "a shape that people have reported: 5006-services, 44128-services, "
+     "696k-lines"},
+    {"seed", 0, "N", "another cluster of the same shape", "1"},
+    {"max-memory", 0, "MIB", "refuse a shape that would take more", "8192"},
+};
+inline constexpr Command kGenerateCommand = {
+    "generate",
+    "a seeded cluster of any size, as YAML",
+    "",
+    "k8sdns generate --services 1000 --endpoints 10 > cluster.yaml",
+    kGenerateFlags,
+    &RunGenerate};
+
+}  // namespace k8sdns::cli
+
+#endif  // K8SDNS_CLI_COMMANDS_H_

@@ -1,0 +1,178 @@
+#include "k8sdns/cli/inputs.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <iterator>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "k8sdns/cluster/manifest_reader.h"
+
+namespace k8sdns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsManifest(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  return extension == ".yaml" || extension == ".yml" || extension == ".json";
+}
+
+absl::StatusOr<std::vector<std::string>> Expand(const std::string& file) {
+  std::error_code error;
+  if (file == "-" || !fs::is_directory(file, error)) {
+    return std::vector<std::string>{file};
+  }
+  std::vector<std::string> out;
+  for (const auto& entry : fs::directory_iterator(file, error)) {
+    if (entry.is_regular_file() && IsManifest(entry.path())) {
+      out.push_back(entry.path().string());
+    }
+  }
+  if (out.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat(file, ": no *.yaml, *.yml or *.json in this folder"));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadInput(const std::string& file,
+                                      Streams streams) {
+  if (file == "-") {
+    return std::string(std::istreambuf_iterator<char>(streams.in), {});
+  }
+  std::error_code error;
+  if (fs::is_directory(file, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": found a folder, expected a file"));
+  }
+  errno = 0;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    return absl::NotFoundError(absl::StrCat(
+        file, ": ", errno == 0 ? "cannot be opened" : std::strerror(errno)));
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  return std::move(text).str();
+}
+
+absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
+                                    Streams streams) {
+  if (files.empty()) {
+    return absl::InvalidArgumentError(
+        "no cluster: expected -f FILE with what kubectl get "
+        "svc,endpointslices,endpoints,pods,nodes -A -o yaml prints");
+  }
+  Cluster cluster;
+  for (const std::string& name : files) {
+    absl::StatusOr<std::vector<std::string>> expanded = Expand(name);
+    if (!expanded.ok()) return expanded.status();
+    for (const std::string& file : *expanded) {
+      absl::StatusOr<std::string> text = ReadInput(file, streams);
+      if (!text.ok()) return text.status();
+      const absl::Status status = ReadClusterInto(*text, file, cluster);
+      if (!status.ok()) return status;
+    }
+  }
+  return cluster;
+}
+
+absl::StatusOr<KubeProxyConfig> LoadKubeProxyConfig(const std::string& file,
+                                                    Streams streams) {
+  if (file.empty()) return KubeProxyConfig();
+  absl::StatusOr<std::string> text = ReadInput(file, streams);
+  if (!text.ok()) return text.status();
+  return ReadKubeProxyConfig(*text, file);
+}
+
+absl::StatusOr<KubeletConfig> LoadKubeletConfig(const std::string& file,
+                                                Streams streams) {
+  if (file.empty()) return KubeletConfig();
+  absl::StatusOr<std::string> text = ReadInput(file, streams);
+  if (!text.ok()) return text.status();
+  return ReadKubeletConfig(*text, file);
+}
+
+const Pod* FindPod(const Cluster& cluster, absl::string_view name) {
+  const size_t slash = name.find('/');
+  if (slash == absl::string_view::npos) {
+    return cluster.pods().Find("default", name);
+  }
+  return cluster.pods().Find(name.substr(0, slash), name.substr(slash + 1));
+}
+
+absl::StatusOr<dns::NodeDns> LoadNodeDns(const Args& args,
+                                         const Cluster& cluster, const Pod& pod,
+                                         Streams streams) {
+  dns::NodeDns out;
+  absl::StatusOr<KubeletConfig> kubelet =
+      LoadKubeletConfig(args.Get("kubelet"), streams);
+  if (!kubelet.ok()) return kubelet.status();
+  out.kubelet = *std::move(kubelet);
+  const Node* node = cluster.nodes().Find(pod.spec.node_name);
+  if (node != nullptr) {
+    for (const NodeAddress& a : node->addresses) {
+      if (a.type != NodeAddressType::kInternalIp) continue;
+      if (auto ip = IpAddress::ParseSloppy(a.address)) {
+        out.addresses.push_back(*ip);
+      }
+    }
+  }
+  out.resolv_conf_text = "";
+  if (args.Has("resolv-conf")) {
+    absl::StatusOr<std::string> text =
+        ReadInput(args.Get("resolv-conf"), streams);
+    if (!text.ok()) return text.status();
+    out.resolv_conf_text = *std::move(text);
+  }
+  return out;
+}
+
+absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args) {
+  fabric::FabricOptions options;
+  if (!args.Has("network")) return options;
+  options.network = fabric::ParseNetworkKind(args.Get("network"));
+  if (options.network) return options;
+  std::string known;
+  for (fabric::NetworkKind kind : fabric::AllNetworkKinds()) {
+    absl::StrAppend(&known, known.empty() ? "" : ", ",
+                    fabric::NetworkKindName(kind));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--network: found \"", args.Get("network"), "\", expected ", known));
+}
+
+absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,
+                                int64_t least, int64_t most) {
+  int64_t value;
+  if (absl::SimpleAtoi(args.Get(flag), &value) && value >= least &&
+      value <= most) {
+    return value;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": found \"", args.Get(flag),
+                   "\", expected a whole number from ", least, " to ", most));
+}
+
+absl::StatusOr<double> ReadNumber(const Args& args, absl::string_view flag,
+                                  double least, double most) {
+  double value;
+  if (absl::SimpleAtod(args.Get(flag), &value) && value >= least &&
+      value <= most) {
+    return value;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": found \"", args.Get(flag),
+                   "\", expected a number from ", least, " to ", most));
+}
+
+}  // namespace k8sdns::cli

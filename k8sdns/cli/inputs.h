@@ -1,0 +1,53 @@
+// Files that flags name, read into the library's types. Private to the room.
+#ifndef K8SDNS_CLI_INPUTS_H_
+#define K8SDNS_CLI_INPUTS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "k8sdns/cli/command.h"
+#include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/kube_proxy_config.h"
+#include "k8sdns/cluster/kubelet_config.h"
+#include "k8sdns/dns/kubelet_dns.h"
+#include "k8sdns/fabric/fabric.h"
+
+namespace k8sdns::cli {
+
+// The whole file, or standard input for "-". Errors name the file.
+absl::StatusOr<std::string> ReadInput(const std::string& file, Streams streams);
+
+// All manifests of `files`, which may be folders (their *.yaml, *.yml and
+// *.json, by name), as one cluster. Slices and Endpoints that the controllers
+// would have made and that the input lacks are derived.
+absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
+                                    Streams streams);
+
+// The defaults if `file` is empty.
+absl::StatusOr<KubeProxyConfig> LoadKubeProxyConfig(const std::string& file,
+                                                    Streams streams);
+absl::StatusOr<KubeletConfig> LoadKubeletConfig(const std::string& file,
+                                                Streams streams);
+
+// "namespace/name", or "name" in namespace default; nullptr if there is none.
+const Pod* FindPod(const Cluster& cluster, absl::string_view name);
+
+// What the kubelet of the Pod's node knows, from --kubelet and --resolv-conf.
+// Without the latter the node's file is taken to be empty.
+absl::StatusOr<dns::NodeDns> LoadNodeDns(const Args& args,
+                                         const Cluster& cluster, const Pod& pod,
+                                         Streams streams);
+
+// From --network.
+absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args);
+
+// The flag as a number; an error names the flag and the range.
+absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,
+                                int64_t least, int64_t most);
+absl::StatusOr<double> ReadNumber(const Args& args, absl::string_view flag,
+                                  double least, double most);
+
+}  // namespace k8sdns::cli
+
+#endif  // K8SDNS_CLI_INPUTS_H_
