@@ -15,6 +15,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_split.h"
 #include "tests/conformance/replay.h"
+#include "tests/conformance/replay_dns_records.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
 #include "tests/conformance/replay_resolver.h"
 
@@ -32,6 +33,7 @@ struct Family {
 
 // One line a family; those that are not built yet are not here.
 constexpr Family kFamilies[] = {
+    {"dns-records", ReplayDnsRecords},
     {"kubelet-resolv-conf", ReplayKubeletResolvConf},
     {"resolver", ReplayResolver},
 };
