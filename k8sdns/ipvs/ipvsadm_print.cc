@@ -1,0 +1,178 @@
+// The printing half of ipvsadm_save.h: print_service_entry() of ipvsadm 1.31.
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "k8sdns/ipvs/ipvsadm_save.h"
+
+namespace k8sdns::ipvs {
+namespace {
+
+// "10.0.0.1:80", "[fd00::1]:80".
+void AppendAddressPort(const IpAddress& address, uint16_t port,
+                       Protocol protocol, const NameService* names,
+                       std::string& out) {
+  if (names != nullptr) {
+    std::optional<std::string> host, service;
+    if (names->host_of) host = names->host_of(address);
+    if (names->service_of) service = names->service_of(port, protocol);
+    const char* open = address.is_v6() ? "[" : "";
+    const char* close = address.is_v6() ? "]" : "";
+    absl::StrAppend(&out, open, host ? *host : address.ToString(), close, ":",
+                    service ? *service : absl::StrCat(port));
+    return;
+  }
+  char buffer[IpAddress::kMaxTextSize + 10];
+  char* p = buffer;
+  if (address.is_v6()) *p++ = '[';
+  p = address.WriteTo(p);
+  if (address.is_v6()) *p++ = ']';
+  *p++ = ':';
+  p = std::to_chars(p, buffer + sizeof(buffer), port).ptr;
+  out.append(buffer, p - buffer);
+}
+
+const char* ServiceOption(Protocol protocol) {
+  if (protocol == Protocol::kTcp) return "-t ";
+  return protocol == Protocol::kUdp ? "-u " : "--sctp-service ";
+}
+
+void AppendSchedulerFlags(const VirtualServer& server, std::string& out) {
+  if (server.scheduler_flags == 0) return;
+  const bool sh = server.scheduler == Scheduler::kSh;
+  const bool mh = server.scheduler == Scheduler::kMh;
+  const char* separator = " -b ";
+  const auto add = [&](const char* name) {
+    absl::StrAppend(&out, separator, name);
+    separator = ",";
+  };
+  if ((server.scheduler_flags & VirtualServer::kFlag1) != 0) {
+    add(sh ? "sh-fallback" : mh ? "mh-fallback" : "flag-1");
+  }
+  if ((server.scheduler_flags & VirtualServer::kFlag2) != 0) {
+    add(sh ? "sh-port" : mh ? "mh-port" : "flag-2");
+  }
+  if ((server.scheduler_flags & VirtualServer::kFlag3) != 0) add("flag-3");
+}
+
+void AppendTunnel(const RealServerExtra& extra, std::string& out) {
+  static constexpr const char* kTypes[] = {"ipip", "gue", "gre"};
+  static constexpr const char* kChecksums[] = {"--tun-nocsum", "--tun-csum",
+                                               "--tun-remcsum"};
+  absl::StrAppend(&out, " --tun-type ", kTypes[static_cast<int>(extra.tunnel)]);
+  if (extra.tunnel == TunnelType::kGue) {
+    absl::StrAppend(&out, " --tun-port ", extra.tunnel_port);
+  }
+  if (extra.tunnel != TunnelType::kIpip) {
+    absl::StrAppend(&out, " ", kChecksums[extra.tunnel_checksum]);
+  }
+}
+
+void AppendRealServer(absl::string_view start, Protocol protocol,
+                      const RealServer& server, std::string& out,
+                      const NameService* names) {
+  absl::StrAppend(&out, start, " -r ");
+  AppendAddressPort(server.address, server.port, protocol, names, out);
+  static constexpr absl::string_view kForwarding[] = {" -m -w ", " -g -w ",
+                                                      " -i -w "};
+  const absl::string_view forwarding =
+      kForwarding[static_cast<int>(server.forwarding)];
+  out.append(forwarding.data(), forwarding.size());
+  char buffer[16];
+  char* end = std::to_chars(buffer, buffer + sizeof(buffer), server.weight).ptr;
+  out.append(buffer, end - buffer);
+  // `ipvsadm -S` never prints thresholds.
+  if (server.forwarding == Forwarding::kTunnel) {
+    AppendTunnel(server.extra == nullptr ? RealServerExtra() : *server.extra,
+                 out);
+  }
+  if (server.extra != nullptr && !server.extra->unknown_options.empty()) {
+    absl::StrAppend(&out, " ", server.extra->unknown_options);
+  }
+  out.push_back('\n');
+}
+
+}  // namespace
+
+void AppendService(const ServiceKey& key, std::string& out,
+                   const NameService* names) {
+  if (key.fwmark != 0) {
+    absl::StrAppend(&out, "-f ", key.fwmark,
+                    key.family == IpFamily::kIpv6 ? " -6" : "");
+    return;
+  }
+  out.append(ServiceOption(key.protocol));
+  AppendAddressPort(key.address, key.port, key.protocol, names, out);
+}
+
+void AppendVirtualServer(char command, const VirtualServer& server,
+                         std::string& out, const NameService* names) {
+  out.push_back('-');
+  out.push_back(command);
+  out.push_back(' ');
+  AppendService(server.key, out, names);
+  absl::StrAppend(&out, " -s ", server.scheduler_name());
+  if (server.persistent) {
+    absl::StrAppend(&out, " -p ", server.persistence_seconds);
+    if (server.key.family == IpFamily::kIpv4) {
+      if (server.netmask != 0xffffffff) {
+        absl::StrAppend(&out, " -M ", IpAddress::V4(server.netmask).ToString());
+      }
+    } else if (server.persistence_prefix != 128) {
+      absl::StrAppend(&out, " -M ", server.persistence_prefix);
+    }
+  }
+  if (!server.persistence_engine.empty()) {
+    absl::StrAppend(&out, " --pe ", server.persistence_engine);
+  }
+  if (server.one_packet) out.append(" -o");
+  AppendSchedulerFlags(server, out);
+  if (!server.unknown_options.empty()) {
+    absl::StrAppend(&out, " ", server.unknown_options);
+  }
+  out.push_back('\n');
+}
+
+void AppendRealServer(char command, const ServiceKey& service,
+                      const RealServer& server, std::string& out,
+                      const NameService* names) {
+  std::string start = {'-', command, ' '};
+  AppendService(service, start, names);
+  AppendRealServer(start, service.protocol, server, out, names);
+}
+
+void AppendWithRealServers(const VirtualServer& server, bool sorted,
+                           std::string& out, const NameService* names) {
+  AppendVirtualServer('A', server, out, names);
+  if (server.real_servers.empty()) return;
+  std::string start = "-a ";
+  AppendService(server.key, start, names);
+  const auto less = [](const RealServer& a, const RealServer& b) {
+    return IpvsadmLess(a, b);
+  };
+  if (!sorted || std::is_sorted(server.real_servers.begin(),
+                                server.real_servers.end(), less)) {
+    for (const RealServer& real : server.real_servers) {
+      AppendRealServer(start, server.key.protocol, real, out, names);
+    }
+    return;
+  }
+  std::vector<RealServer> reals = server.real_servers;
+  std::sort(reals.begin(), reals.end(), less);
+  for (const RealServer& real : reals) {
+    AppendRealServer(start, server.key.protocol, real, out, names);
+  }
+}
+
+std::string PrintIpvsadm(const Table& table,
+                         const IpvsadmPrintOptions& options) {
+  std::string out;
+  for (const VirtualServer* server : table.List(options.sorted)) {
+    AppendWithRealServers(*server, options.sorted, out, options.names);
+  }
+  return out;
+}
+
+}  // namespace k8sdns::ipvs
