@@ -284,9 +284,11 @@ class DocumentReader {
     }
     ObjectMeta* metadata = sink_.Metadata();
     if (metadata != nullptr) {
-      if (metadata->name.empty()) {
-        PathStep step{&path, "metadata"};
-        Missing(at, step, "name", "a name");
+      const PathStep metadata_step{&path, "metadata"};
+      const PathStep name_step{&metadata_step, "name"};
+      if (metadata->name.empty() &&
+          !log_.HasErrorAt(name_step, errors_before)) {
+        log_.Error(at, name_step, "nothing", "a name");
       }
       if (kind.namespaced && metadata->namespace_.empty()) {
         metadata->namespace_ = log_.options().default_namespace;

@@ -373,6 +373,9 @@ class JsonSource {
         }
         (good ? valid : invalid) = middle;
       }
+      while (valid > 0 && !simdjson::validate_utf8(text_.data(), valid)) {
+        --valid;
+      }
       at = text_.data() + valid;
     } else if (error == simdjson::UNESCAPED_CHARS ||
                error == simdjson::UNCLOSED_STRING) {

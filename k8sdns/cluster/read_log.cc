@@ -120,6 +120,17 @@ void ReadLog::ListField(absl::string_view kind, const PathStep& object,
   ++report_.ignored_fields[absl::StrCat(kind, name, ".", key)];
 }
 
+bool ReadLog::HasErrorAt(const PathStep& path, size_t from) const {
+  for (const PathStep* step = &path; step->parent != nullptr;
+       step = step->parent) {
+    const std::string text = PathText(*step);
+    for (size_t i = from; i < errors_.size(); ++i) {
+      if (errors_[i].path == text) return true;
+    }
+  }
+  return false;
+}
+
 void ReadLog::TruncateErrors(size_t count) {
   errors_.resize(std::min(count, errors_.size()));
   full_ = false;

@@ -64,6 +64,9 @@ class ReadLog {
   // Reading further makes no sense: no more errors will be kept.
   bool full() const { return full_; }
   size_t error_count() const { return errors_.size(); }
+  // Whether one of the errors after the first `from` is about `path` or about
+  // what holds it.
+  bool HasErrorAt(const PathStep& path, size_t from) const;
   // Forgets the errors after the first `count`.
   void TruncateErrors(size_t count);
 
