@@ -173,6 +173,11 @@ int Main(absl::string_view only) {
     std::cerr << targets.status().message() << "\n";
     return 2;
   }
+  if (targets->empty()) {
+    std::cerr << kTable << ": no target"
+              << (only.empty() ? "" : " with this title") << "\n";
+    return 2;
+  }
   std::map<std::string, std::set<std::string>> wanted;
   for (const Target& t : *targets) {
     wanted[t.figure.program].insert(t.figure.benchmark);
