@@ -36,6 +36,50 @@ inline constexpr Command kResolvConfCommand = {
     kResolvConfFlags,
     &RunResolvConf};
 
+inline constexpr Flag kFromFlag = {"from", 0, "NAMESPACE/POD",
+                                   "the Pod that asks"};
+inline constexpr Flag kLibcFlag = {
+    "libc", 0, "LIBRARY",
+    "the Pod's resolver: glibc/2.36, musl/1.1.24, musl/1.2.3, musl/1.2.5, "
+    "go/1.22",
+    "glibc/2.36"};
+inline constexpr Flag kServerFlag = {
+    "server", 0, "KIND",
+    "coredns or kube-dns; told from the Pods' images if not given"};
+
+int RunResolve(const Args& args, Streams streams);
+inline constexpr Flag kResolveFlags[] = {
+    kClusterFlag,
+    kFromFlag,
+    kKubeletConfigFlag,
+    kHostResolvConfFlag,
+    kLibcFlag,
+    {"family", 0, "FAMILY", "addresses asked for: any, 4 or 6", "any"},
+    kServerFlag,
+};
+inline constexpr Command kResolveCommand = {
+    "resolve",
+    "the queries that a Pod's resolver sends for a name, and the answers",
+    "NAME",
+    "k8sdns resolve -f cluster.yaml --kubelet kubelet.yaml --from "
+    "default/web-0 --libc musl/1.2.5 api.prod",
+    kResolveFlags,
+    &RunResolve};
+
+int RunDig(const Args& args, Streams streams);
+inline constexpr Flag kDigFlags[] = {
+    kClusterFlag,
+    kServerFlag,
+    {"domain", 0, "DOMAIN", "the cluster domain", "cluster.local"},
+};
+inline constexpr Command kDigCommand = {
+    "dig",
+    "what the cluster's DNS server answers to one question",
+    "NAME [TYPE]",
+    "k8sdns dig -f cluster.yaml _http._tcp.web.prod.svc.cluster.local SRV",
+    kDigFlags,
+    &RunDig};
+
 int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,

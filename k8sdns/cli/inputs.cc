@@ -7,7 +7,9 @@
 #include <fstream>
 #include <istream>
 #include <iterator>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,21 @@ absl::StatusOr<std::vector<std::string>> Expand(const std::string& file) {
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+// A dump without Namespaces: those that its objects live in exist.
+void AddImpliedNamespaces(Cluster& cluster) {
+  if (!cluster.namespaces().empty()) return;
+  std::set<std::string> names;
+  for (const Service& s : cluster.services()) {
+    names.insert(s.metadata.namespace_);
+  }
+  for (const Pod& p : cluster.pods()) names.insert(p.metadata.namespace_);
+  for (const std::string& name : names) {
+    Namespace ns;
+    ns.metadata.name = name;
+    cluster.Put(std::move(ns));
+  }
 }
 
 }  // namespace
@@ -83,6 +100,7 @@ absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
       if (!status.ok()) return status;
     }
   }
+  AddImpliedNamespaces(cluster);
   return cluster;
 }
 

@@ -2,6 +2,7 @@
 #ifndef K8SDNS_CLI_INPUTS_H_
 #define K8SDNS_CLI_INPUTS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "k8sdns/cluster/kubelet_config.h"
 #include "k8sdns/dns/kubelet_dns.h"
 #include "k8sdns/fabric/fabric.h"
+#include "k8sdns/journey/name_lookup.h"
 
 namespace k8sdns::cli {
 
@@ -38,6 +40,11 @@ const Pod* FindPod(const Cluster& cluster, absl::string_view name);
 absl::StatusOr<dns::NodeDns> LoadNodeDns(const Args& args,
                                          const Cluster& cluster, const Pod& pod,
                                          Streams streams);
+
+// From --server, --libc.
+absl::StatusOr<std::optional<journey::DnsServerKind>> ReadDnsServer(
+    const Args& args);
+absl::StatusOr<dns::Library> ReadLibrary(const Args& args);
 
 // From --network.
 absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args);

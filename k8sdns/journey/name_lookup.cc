@@ -26,20 +26,6 @@ dns::CoreDnsOptions KubeadmOptions(const std::string& domain) {
   return options;
 }
 
-absl::StatusOr<dns::Zone> MakeZone(const NameLookupWorld& world,
-                                   DnsServerKind kind,
-                                   const dns::Upstream& upstream) {
-  const std::string& told = world.node_dns.kubelet.cluster_domain;
-  const std::string domain = told.empty() ? "cluster.local" : told;
-  if (kind == DnsServerKind::kKubeDns) {
-    dns::KubeDnsOptions options;
-    options.domain = domain;
-    return dns::Zone::Create(world.cluster, options, upstream);
-  }
-  return dns::Zone::Create(
-      world.cluster, world.coredns.value_or(KubeadmOptions(domain)), upstream);
-}
-
 std::string Describe(const dns::DnsResponse& r) {
   if (r.outcome == dns::DnsResponse::Outcome::kNoReply) return "no answer";
   std::vector<std::string> records;
@@ -92,7 +78,12 @@ class Server {
       r.recursion_available = true;
       return r;
     };
-    absl::StatusOr<dns::Zone> zone = MakeZone(world_, kind, upstream);
+    const std::string& told = world_.node_dns.kubelet.cluster_domain;
+    const std::string domain = told.empty() ? "cluster.local" : told;
+    absl::StatusOr<dns::Zone> zone =
+        kind == DnsServerKind::kCoreDns && world_.coredns
+            ? dns::Zone::Create(world_.cluster, *world_.coredns, upstream)
+            : MakeZone(world_.cluster, kind, domain, upstream);
     if (!zone.ok()) return zone.status();
     zone_ = std::make_unique<dns::Zone>(*std::move(zone));
     return absl::OkStatus();
@@ -237,6 +228,18 @@ DnsServerKind DetectDnsServer(const Cluster& cluster) {
     }
   }
   return DnsServerKind::kCoreDns;
+}
+
+absl::StatusOr<dns::Zone> MakeZone(const Cluster& cluster, DnsServerKind kind,
+                                   const std::string& domain,
+                                   dns::Upstream upstream) {
+  if (kind == DnsServerKind::kKubeDns) {
+    dns::KubeDnsOptions options;
+    options.domain = domain;
+    return dns::Zone::Create(cluster, options, std::move(upstream));
+  }
+  return dns::Zone::Create(cluster, KubeadmOptions(domain),
+                           std::move(upstream));
 }
 
 absl::StatusOr<NameLookup> LookUpName(const NameLookupWorld& world,

@@ -92,6 +92,12 @@ struct NameLookup {
 // nothing tells.
 DnsServerKind DetectDnsServer(const Cluster& cluster);
 
+// The zone as such a server holds it: kube-dns, or CoreDNS with the Corefile
+// that kubeadm writes.
+absl::StatusOr<dns::Zone> MakeZone(const Cluster& cluster, DnsServerKind kind,
+                                   const std::string& domain,
+                                   dns::Upstream upstream = nullptr);
+
 // NotFound if the Pod has no address; FailedPrecondition if the kubelet could
 // not start it; InvalidArgument if the zone cannot be built.
 absl::StatusOr<NameLookup> LookUpName(const NameLookupWorld& world,
