@@ -1,0 +1,152 @@
+// The commands as a user runs them: words in, exit code and output out.
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "k8sdns/cli/command.h"
+
+namespace k8sdns::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kCluster[] = "examples/docker-ee-2.1.yaml";
+constexpr char kKubelet[] = "examples/docker-ee-2.1-kubelet.yaml";
+constexpr char kHostFile[] = "examples/docker-ee-2.1-resolv.conf";
+
+struct Result {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+Result RunWords(std::vector<std::string> words, std::string input = "") {
+  std::istringstream in(std::move(input));
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = Run(words, {in, out, err});
+  return {code, out.str(), err.str()};
+}
+
+TEST(CliTest, HelpListsEveryCommandAndEachHasAnExample) {
+  const Result overview = RunWords({"--help"});
+  EXPECT_EQ(overview.code, kOk);
+  for (const Command& command : Commands()) {
+    EXPECT_THAT(overview.out, HasSubstr(std::string(command.summary)));
+    const Result help = RunWords({std::string(command.name), "--help"});
+    EXPECT_EQ(help.code, kOk);
+    EXPECT_THAT(help.out,
+                HasSubstr(absl::StrCat("\nExample:\n  k8sdns ", command.name)));
+  }
+}
+
+TEST(CliTest, BadUsageIsExitCode2AndSaysWhat) {
+  const Result none = RunWords({});
+  EXPECT_EQ(none.code, kError);
+  EXPECT_THAT(none.err, HasSubstr("Usage:"));
+  const Result unknown = RunWords({"fly"});
+  EXPECT_EQ(unknown.code, kError);
+  EXPECT_EQ(unknown.err, "k8sdns: unknown command fly; see k8sdns --help\n");
+  EXPECT_EQ(RunWords({"dig", "--fly"}).err,
+            "k8sdns: dig: unknown flag --fly; see k8sdns dig --help\n");
+}
+
+TEST(CliTest, ResolvConfOfThePodOfTheArticle) {
+  const Result r = RunWords({"resolv-conf", "-f", kCluster, "--kubelet",
+                             kKubelet, "--resolv-conf", kHostFile,
+                             "netshoot-deploy-5f8cfd5d94-xxlxp"});
+  EXPECT_EQ(r.code, kOk) << r.err;
+  EXPECT_EQ(r.out,
+            "search default.svc.cluster.local svc.cluster.local cluster.local "
+            "us-east-2.compute.internal\n"
+            "nameserver 10.96.0.10\n"
+            "options ndots:5\n");
+}
+
+TEST(CliTest, ResolveShowsTheQueriesInOrder) {
+  const Result r =
+      RunWords({"resolve", "-f", kCluster, "--kubelet", kKubelet, "--from",
+                "netshoot-deploy-5f8cfd5d94-xxlxp", "--libc", "musl/1.2.5",
+                "--family", "4", "kube-dns.kube-system"});
+  EXPECT_EQ(r.code, kOk) << r.err;
+  EXPECT_THAT(
+      r.out,
+      HasSubstr(
+          "A kube-dns.kube-system.default.svc.cluster.local. -> NXDOMAIN\n"
+          "  0 10.96.0.10 udp/1 A kube-dns.kube-system.svc.cluster.local. -> "
+          "A 10.96.0.10 (TTL 30 s)\nresult: OK 10.96.0.10"));
+}
+
+TEST(CliTest, DigAnswersAsTheClustersServer) {
+  const Result r = RunWords({"dig", "-f", kCluster,
+                             "kube-dns.kube-system.svc.cluster.local", "AAAA"});
+  EXPECT_EQ(r.code, kOk) << r.err;
+  EXPECT_THAT(r.out, StartsWith(";; NOERROR aa"));
+  EXPECT_EQ(RunWords({"dig", "-f", kCluster, "x", "QQ"}).code, kError);
+}
+
+TEST(CliTest, GenerateIsReadBack) {
+  const Result made = RunWords({"generate", "--services", "5", "--pods"});
+  ASSERT_EQ(made.code, kOk) << made.err;
+  const Result r = RunWords(
+      {"dig", "-f", "-", "svc-000003.ns-003.svc.cluster.local"}, made.out);
+  EXPECT_EQ(r.code, kOk) << r.err;
+  EXPECT_THAT(r.out, HasSubstr("A 10.96.0.14"));
+  EXPECT_THAT(RunWords({"generate", "--services", "400000", "--endpoints", "8",
+                        "--max-memory", "64"})
+                  .err,
+              HasSubstr("more than --max-memory 64"));
+}
+
+// Bad manifests: exit code 2, the name of the input, nothing on the output.
+TEST(CliTest, BadManifestsAreNamed) {
+  const struct {
+    std::string text;
+    std::string complaint;
+  } kCases[] = {
+      {"", "-: "},
+      {"apiVersion: v1\nkind: List\nitems:\n- {", "-:"},
+      {"kind: List\napiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Service\n"
+       "  metadata: {name: a}\n  spec: {clusterIP: 10.96.0.300}\n",
+       "items[0].spec.clusterIP"},
+      {"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
+       "c: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\n"
+       "e: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]\n",
+       "-:"},
+  };
+  for (const auto& c : kCases) {
+    const Result r = RunWords({"dig", "-f", "-", "x"}, c.text);
+    EXPECT_EQ(r.code, kError) << c.text;
+    EXPECT_THAT(r.err, HasSubstr(c.complaint));
+    EXPECT_EQ(r.out, "");
+  }
+  EXPECT_THAT(RunWords({"dig", "-f", "no/such/file", "x"}).err,
+              HasSubstr("no/such/file: No such file"));
+  EXPECT_THAT(RunWords({"dig", "x"}).err, HasSubstr("expected -f FILE"));
+}
+
+TEST(CliTest, FoldersAreReadWhole) {
+  const std::string folder =
+      absl::StrCat(std::getenv("TEST_TMPDIR"), "/manifests");
+  ASSERT_EQ(std::system(absl::StrCat("mkdir -p ", folder).c_str()), 0);
+  EXPECT_THAT(RunWords({"dig", "-f", folder, "x"}).err,
+              HasSubstr("no *.yaml, *.yml or *.json"));
+  for (absl::string_view name : {"a", "b"}) {
+    std::ofstream(absl::StrCat(folder, "/", name, ".yaml"))
+        << "apiVersion: v1\nkind: Service\nmetadata: {name: "
+        << std::string(name)
+        << ", namespace: x}\nspec: {clusterIP: 10.96.0.7, ports: [{port: "
+           "80}]}\n";
+  }
+  EXPECT_THAT(RunWords({"dig", "-f", folder, "b.x.svc.cluster.local"}).out,
+              HasSubstr("10.96.0.7"));
+}
+
+}  // namespace
+}  // namespace k8sdns::cli
