@@ -44,7 +44,7 @@ std::string AddressTextOfReverse(absl::string_view name) {
   if (auto ip = AddressOfIn4Arpa(name)) return ip->ToString();
   constexpr absl::string_view kSuffix = ".ip6.arpa.";
   if (!absl::EndsWith(name, kSuffix)) return "";
-  Labels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
+  NameLabels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
   std::reverse(labels.begin(), labels.end());
   // Labels beyond a multiple of four are not looked at.
   std::string text;
@@ -77,7 +77,7 @@ struct CoreDnsBackend::Parsed {
     if (absl::EndsWith(base, ".")) base.remove_suffix(1);
     // The tops of the two trees exist and hold nothing.
     if (base.empty() || base == "svc" || base == "pod") return parsed;
-    const Labels labels = SplitLabels(base);
+    const NameLabels labels = SplitLabels(base);
     size_t left = labels.size();
     const absl::string_view top = labels[--left];
     const bool valid = (top == "svc" || top == "pod") && labels.size() <= 5;
@@ -167,7 +167,7 @@ Hits CoreDnsBackend::Services(const ZoneQuestion& question,
 
 Hits CoreDnsBackend::Text(const ZoneQuestion& question) const {
   const size_t labels = CountLabels(question.zone);
-  const Labels all = SplitLabels(question.name);
+  const NameLabels all = SplitLabels(question.name);
   if (all.size() == labels + 1 && all[0] == "dns-version") {
     Hits hits;
     hits.items.push_back(MakeHit(kVersion, 0));

@@ -127,8 +127,8 @@ std::string Fqdn(absl::string_view name) {
   return absl::StrCat(name, ".");
 }
 
-Labels SplitLabels(absl::string_view name) {
-  Labels labels;
+NameLabels SplitLabels(absl::string_view name) {
+  NameLabels labels;
   size_t start = 0;
   for (size_t i = 0; i < name.size();) {
     if (name[i] == '.') {
@@ -181,7 +181,7 @@ std::optional<IpAddress> ParseGoIp(absl::string_view text) {
 std::optional<IpAddress> AddressOfIn4Arpa(absl::string_view name) {
   constexpr absl::string_view kSuffix = ".in-addr.arpa.";
   if (!absl::EndsWith(name, kSuffix)) return std::nullopt;
-  Labels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
+  NameLabels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
   if (labels.size() != 4) return std::nullopt;
   std::reverse(labels.begin(), labels.end());
   const std::optional<IpAddress> ip = ParseGoIp(absl::StrJoin(labels, "."));

@@ -13,7 +13,7 @@
 
 namespace k8sdns::dns {
 
-using Labels = absl::InlinedVector<absl::string_view, 8>;
+using NameLabels = absl::InlinedVector<absl::string_view, 8>;
 
 // A name that comes from a user, with a final dot and with bytes outside
 // printable ASCII escaped. An error (kInvalidArgument) if it cannot stand in a
@@ -28,7 +28,7 @@ bool IsEncodable(absl::string_view name);
 std::string Fqdn(absl::string_view name);
 
 // The labels from left to right; none for ".".
-Labels SplitLabels(absl::string_view name);
+NameLabels SplitLabels(absl::string_view name);
 size_t CountLabels(absl::string_view name);
 
 // `child` is `parent` or below it, in any case. Both end in a dot.

@@ -56,7 +56,7 @@ std::optional<std::string> AddressOfReverse(absl::string_view name) {
   constexpr absl::string_view kSuffix = ".ip6.arpa.";
   constexpr size_t kNibbles = 32;
   if (!absl::EndsWith(name, kSuffix)) return std::nullopt;
-  Labels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
+  NameLabels labels = SplitLabels(name.substr(0, name.size() - kSuffix.size()));
   if (labels.size() != kNibbles) return std::nullopt;
   std::reverse(labels.begin(), labels.end());
   std::string text;

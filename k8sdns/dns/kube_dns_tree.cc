@@ -62,6 +62,16 @@ bool PortAt(absl::string_view name, Protocol port_protocol,
   return port.empty() || (port[0] == '_' && port.substr(1) == name);
 }
 
+// Maps here have no order of their own.
+template <typename Map>
+std::vector<absl::string_view> SortedKeys(const Map& map) {
+  std::vector<absl::string_view> keys;
+  keys.reserve(map.size());
+  for (const auto& [key, unused] : map) keys.push_back(key);
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
 }  // namespace
 
 KubeDnsTree::KubeDnsTree(const Cluster& cluster, std::string domain)
@@ -191,22 +201,19 @@ std::optional<KubeDnsTree::Node> KubeDnsTree::Child(
 std::vector<KubeDnsTree::Node> KubeDnsTree::VisibleChildren(
     const Node& node) const {
   std::vector<Node> children;
-  const auto add = [&](absl::string_view label) {
-    if (absl::StartsWith(label, "_")) return;
-    if (auto child = Child(node, label)) children.push_back(*child);
-  };
-  switch (node.level) {
-    case Node::Level::kDomain:
-      add(node.depth < domain_path_.size() ? domain_path_[node.depth] : "svc");
-      break;
-    case Node::Level::kSvc:
-      for (const auto& [name, unused] : namespaces_) add(name);
-      break;
-    case Node::Level::kNamespace:
-      for (const auto& [name, unused] : node.namespace_->services) add(name);
-      break;
-    default:
-      break;
+  if (node.level == Node::Level::kDomain) {
+    const bool end = node.depth == domain_path_.size();
+    children.push_back(*Child(node, end ? "svc" : domain_path_[node.depth]));
+    return children;
+  }
+  std::vector<absl::string_view> labels;
+  if (node.level == Node::Level::kSvc) {
+    labels = SortedKeys(namespaces_);
+  } else if (node.level == Node::Level::kNamespace) {
+    labels = SortedKeys(node.namespace_->services);
+  }
+  for (absl::string_view label : labels) {
+    children.push_back(*Child(node, label));
   }
   return children;
 }
@@ -256,9 +263,8 @@ void KubeDnsTree::AddHeadlessEntries(const Node& node,
 std::vector<KubeDnsTree::Entry> KubeDnsTree::Entries(const Node& node) const {
   std::vector<Entry> entries;
   if (node.level == Node::Level::kNamespace) {
-    for (const auto& [name, service] : node.namespace_->external) {
-      entries.push_back({std::string(name),
-                         {service->spec.external_name, 0, NameOf(*service)}});
+    for (absl::string_view name : SortedKeys(node.namespace_->external)) {
+      entries.push_back({std::string(name), *FindEntry(node, name)});
     }
   } else if (node.level == Node::Level::kService ||
              node.level == Node::Level::kPort) {

@@ -66,14 +66,14 @@ absl::string_view RcodeName(Rcode rcode);  // "NXDOMAIN"
 enum class DnsTransport { kUdp, kTcp };
 
 struct DnsQuestion {
-  std::string name;
+  std::string name = ".";
   RecordType type = RecordType::kA;
   RecordClass klass = RecordClass::kIn;
   DnsTransport transport = DnsTransport::kUdp;
   // The size announced in an OPT record (EDNS(0)); unset: no OPT record.
-  std::optional<uint16_t> edns_udp_size;
+  std::optional<uint16_t> edns_udp_size = std::nullopt;
   // The address that the server sees the question come from.
-  IpAddress client;
+  IpAddress client = {};
 
   friend bool operator==(const DnsQuestion&, const DnsQuestion&) = default;
 };

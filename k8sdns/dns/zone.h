@@ -52,10 +52,10 @@ struct CoreDnsOptions {
   uint32_t ttl = 5;  // seconds, 0..3600
   // Zones in which a name that does not exist goes on to the upstream; "."
   // stands for all (`fallthrough` without arguments).
-  std::vector<std::string> fallthrough;
-  std::vector<std::string> namespaces;  // empty: all that exist
-  std::string labels;            // label selector of Services, slices and Pods
-  std::string namespace_labels;  // label selector of Namespaces
+  std::vector<std::string> fallthrough = {};
+  std::vector<std::string> namespaces = {};  // empty: all that exist
+  std::string labels = "";  // label selector of Services, slices and Pods
+  std::string namespace_labels = "";  // label selector of Namespaces
   bool endpoint_pod_names = false;
   bool no_endpoints = false;
   bool ignore_empty_service = false;
@@ -63,12 +63,12 @@ struct CoreDnsOptions {
   // The plugin `autopath @kubernetes`; needs Pods::kVerified to do anything.
   bool autopath = false;
   // The search list of the server's own /etc/resolv.conf, for autopath.
-  std::vector<std::string> autopath_search;
+  std::vector<std::string> autopath_search = {};
 
   // The addresses of the host or Pod that the server runs in, without loopback;
   // NS records come from the Services behind which they stand. With the plugin
   // `bind`, CoreDNS 1.12 does not find them: leave this empty then.
-  std::vector<IpAddress> server_addresses;
+  std::vector<IpAddress> server_addresses = {};
 };
 
 // kube-dns answers with a TTL of 30 s, whatever its flags. Federations are not
