@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "tests/conformance/replay.h"
 #include "tests/conformance/replay_dns_records.h"
+#include "tests/conformance/replay_endpoints_controller.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
 #include "tests/conformance/replay_resolver.h"
 
@@ -34,6 +35,7 @@ struct Family {
 // One line a family; those that are not built yet are not here.
 constexpr Family kFamilies[] = {
     {"dns-records", ReplayDnsRecords},
+    {"endpoints-controller", ReplayEndpointsController},
     {"kubelet-resolv-conf", ReplayKubeletResolvConf},
     {"resolver", ReplayResolver},
 };
