@@ -25,6 +25,19 @@ AnswerRecord ToRecord(const ResourceRecord& record) {
 
 }  // namespace
 
+DnsQuestion ToDnsQuestion(const Question& query, IpAddress client) {
+  DnsQuestion question;
+  question.name = query.name;
+  question.type = static_cast<RecordType>(query.type);
+  question.transport = query.transport == Transport::kTcp ? DnsTransport::kTcp
+                                                          : DnsTransport::kUdp;
+  if (query.flags.edns_size.has_value()) {
+    question.edns_udp_size = static_cast<uint16_t>(*query.flags.edns_size);
+  }
+  question.client = client;
+  return question;
+}
+
 Answer ToAnswer(const DnsResponse& response) {
   if (response.outcome == DnsResponse::Outcome::kNoReply) {
     return Answer::Timeout();
@@ -50,17 +63,8 @@ AnswerSource ZoneAnswers(const Zone& zone, std::vector<IpAddress> servers,
     if (!absl::c_linear_search(servers, query.server)) {
       return Answer::Timeout();
     }
-    DnsQuestion question;
-    question.name = query.name;
-    question.type = static_cast<RecordType>(query.type);
-    question.transport = query.transport == Transport::kTcp
-                             ? DnsTransport::kTcp
-                             : DnsTransport::kUdp;
-    if (query.flags.edns_size.has_value()) {
-      question.edns_udp_size = static_cast<uint16_t>(*query.flags.edns_size);
-    }
-    question.client = client;
-    const absl::StatusOr<DnsResponse> response = zone.Answer(question);
+    const absl::StatusOr<DnsResponse> response =
+        zone.Answer(ToDnsQuestion(query, client));
     // A name that cannot stand in a message does not reach a server.
     if (!response.ok()) return Answer::Timeout();
     return ToAnswer(*response);

@@ -15,6 +15,10 @@
 
 namespace k8sdns::dns {
 
+// A resolver's query as the question that a server at the other end reads.
+// `client` is the address that the server sees.
+DnsQuestion ToDnsQuestion(const Question& query, IpAddress client);
+
 // What a resolver sees of a reply. Records other than A, AAAA and CNAME keep
 // their type and size only.
 Answer ToAnswer(const DnsResponse& response);

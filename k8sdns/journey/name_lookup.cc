@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "k8sdns/dns/zone_answers.h"
 
 namespace k8sdns::journey {
 namespace {
@@ -37,30 +38,6 @@ std::string Describe(const dns::DnsResponse& r) {
   if (!records.empty()) return absl::StrJoin(records, ", ");
   if (r.rcode == dns::Rcode::kNoError) return "NODATA";
   return std::string(dns::RcodeName(r.rcode));
-}
-
-dns::Answer ToAnswer(const dns::DnsResponse& r) {
-  if (r.outcome == dns::DnsResponse::Outcome::kNoReply) {
-    return dns::Answer::Timeout();
-  }
-  dns::Answer out = dns::Answer::WithRcode(static_cast<int>(r.rcode));
-  out.authoritative = r.authoritative;
-  out.recursion_available = r.recursion_available;
-  out.truncated = r.truncated;
-  out.authority_records = static_cast<int>(r.authority.size());
-  out.additional_records = static_cast<int>(r.additional.size()) +
-                           (r.edns_udp_size.has_value() ? 1 : 0);
-  for (const dns::ResourceRecord& record : r.answer) {
-    dns::AnswerRecord a;
-    a.owner = record.owner;
-    a.type = static_cast<uint16_t>(record.type);
-    if (const auto* ip = std::get_if<IpAddress>(&record.data)) a.address = *ip;
-    if (const auto* target = std::get_if<dns::NameData>(&record.data)) {
-      a.target = target->name;
-    }
-    out.records.push_back(std::move(a));
-  }
-  return out;
 }
 
 // Answers the resolver's questions and keeps a step for each.
@@ -136,18 +113,9 @@ class Server {
   }
 
   dns::Answer Serve(const dns::Question& q, LookupStep& step) {
-    dns::DnsQuestion question;
-    question.name = q.name;
-    question.type = static_cast<dns::RecordType>(q.type);
-    question.transport = q.transport == dns::Transport::kUdp
-                             ? dns::DnsTransport::kUdp
-                             : dns::DnsTransport::kTcp;
-    if (q.flags.edns_size) {
-      question.edns_udp_size = static_cast<uint16_t>(*q.flags.edns_size);
-    }
-    question.client = step.packet.src;
     forwarded_ = false;
-    absl::StatusOr<dns::DnsResponse> response = zone_->Answer(question);
+    absl::StatusOr<dns::DnsResponse> response =
+        zone_->Answer(dns::ToDnsQuestion(q, step.packet.src));
     if (!response.ok()) {
       step.answer = std::string(response.status().message());
       return dns::Answer::WithRcode(static_cast<int>(dns::Rcode::kFormErr));
@@ -156,7 +124,7 @@ class Server {
                       ? "forwarded to a server that is not modelled; taken as "
                         "SERVFAIL"
                       : Describe(*response);
-    return ToAnswer(*response);
+    return dns::ToAnswer(*response);
   }
 
   const NameLookupWorld& world_;
