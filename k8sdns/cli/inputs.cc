@@ -13,6 +13,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "k8sdns/cluster/endpoints_controller.h"
 #include "k8sdns/cluster/manifest_reader.h"
 
 namespace k8sdns::cli {
@@ -101,7 +102,7 @@ absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
     }
   }
   AddImpliedNamespaces(cluster);
-  return cluster;
+  return DeriveMissingEndpoints(cluster);
 }
 
 absl::StatusOr<KubeProxyConfig> LoadKubeProxyConfig(const std::string& file,
