@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -292,7 +293,15 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
       }
     }
   }
-  if (traits.endpoint_slices && out.size() > 1) SortAndDeduplicate(out);
+  if (out.size() < 2) return;
+  if (traits.endpoint_slices) {
+    SortAndDeduplicate(out);
+    return;
+  }
+  absl::flat_hash_set<absl::string_view> seen;
+  for (const EndpointInfo& e : out.endpoints) {
+    out.has_duplicates |= !seen.insert(out.text(e)).second;
+  }
 }
 
 void CategorizeEndpoints(const EndpointList& list, const ServicePortInfo& port,

@@ -110,6 +110,7 @@ struct EndpointInfo {
   uint32_t zone_hints = 0;
   uint32_t node_hints = 0;
   ChainHash chain;  // filled by who needs it
+  uint8_t use = 0;  // likewise
 
   bool ready() const { return (flags & CompactEndpoint::kReady) != 0; }
   bool serving() const { return (flags & CompactEndpoint::kServing) != 0; }
@@ -122,6 +123,8 @@ struct EndpointInfo {
 struct EndpointList {
   std::vector<EndpointInfo> endpoints;
   std::string texts;
+  // The same text comes twice (Endpoints objects only).
+  bool has_duplicates = false;
 
   size_t size() const { return endpoints.size(); }
   // "10.0.0.1:80" or "[fd00::1]:80".
@@ -131,6 +134,7 @@ struct EndpointList {
   void Clear() {
     endpoints.clear();
     texts.clear();
+    has_duplicates = false;
   }
 };
 

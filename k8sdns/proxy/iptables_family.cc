@@ -1,0 +1,322 @@
+#include "k8sdns/proxy/iptables_family.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "k8sdns/proxy/iptables_fixed_rules.h"
+#include "k8sdns/proxy/iptables_rules.h"
+
+namespace k8sdns::proxy {
+namespace {
+
+// "large" is more than this many endpoints in all.
+constexpr size_t kLargeCluster = 1000;
+
+}  // namespace
+
+IptablesFamily::IptablesFamily(const RuleContext& context,
+                               const KubeProxyConfig& config)
+    : context_(context),
+      config_(config),
+      probabilities_(context.traits.probability_digits) {
+  zone_hints_.SetOwn(context.node.zone);
+  node_hints_.SetOwn(context.node.name);
+}
+
+// ---- what is read ----
+
+IptablesFamily::ServiceState& IptablesFamily::StateOf(
+    absl::string_view namespace_, absl::string_view name) {
+  auto it = services_.find(std::make_pair(namespace_, name));
+  if (it == services_.end()) {
+    auto state = std::make_unique<ServiceState>();
+    state->namespace_ = std::string(namespace_);
+    state->name = std::string(name);
+    it = services_
+             .emplace(ObjectName(state->namespace_, state->name),
+                      std::move(state))
+             .first;
+  }
+  return *it->second;
+}
+
+bool IptablesFamily::IsKnown(const ObjectMeta& meta) const {
+  return services_.contains(std::make_pair(absl::string_view(meta.namespace_),
+                                           absl::string_view(meta.name)));
+}
+
+void IptablesFamily::MarkDirty(ServiceState& state) {
+  if (state.dirty) return;
+  state.dirty = true;
+  dirty_.push_back(&state);
+}
+
+EndpointReader IptablesFamily::Reader(Findings* findings) {
+  return {.node_name = context_.node.name,
+          .family = context_.node.family,
+          .features = context_.features,
+          .zone_hints = &zone_hints_,
+          .node_hints = &node_hints_,
+          .findings = findings};
+}
+
+void IptablesFamily::ReadService(const Service& service, bool deleted,
+                                 Findings* findings) {
+  const ObjectMeta& meta = service.metadata;
+  std::vector<ServicePortInfo> infos;
+  if (!deleted) {
+    ExpandService(service, context_.node.family,
+                  {context_.traits, context_.features}, infos, findings);
+  }
+  if (infos.empty() && !IsKnown(meta)) return;
+  ServiceState& state = StateOf(meta.namespace_, meta.name);
+  if (infos == state.infos) return;
+  state.infos = std::move(infos);
+  MarkDirty(state);
+}
+
+void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
+                               Findings* findings) {
+  const ObjectMeta& meta = slice.metadata;
+  const bool wanted = !deleted && IsWatched(meta, context_.traits) &&
+                      Reader(findings).ReadSlice(slice, slice_scratch_);
+  auto owner = slice_owners_.find(std::make_pair(
+      absl::string_view(meta.namespace_), absl::string_view(meta.name)));
+  if (owner == slice_owners_.end() && !wanted) return;
+  auto find = [&](ServiceState& state) {
+    return std::lower_bound(
+        state.slices.begin(), state.slices.end(), meta.name,
+        [](const CompactSlice& s, const std::string& n) { return s.name < n; });
+  };
+  ServiceState* old = owner == slice_owners_.end() ? nullptr : owner->second;
+  if (old != nullptr && (!wanted || old->name != slice.ServiceName())) {
+    old->slices.erase(find(*old));
+    MarkDirty(*old);
+    slice_owners_.erase(owner);
+    old = nullptr;
+  }
+  if (!wanted) return;
+  if (old == nullptr) {
+    ServiceState& state = StateOf(meta.namespace_, slice.ServiceName());
+    state.slices.insert(find(state), slice_scratch_);
+    slice_owners_.emplace(ObjectName(meta.namespace_, meta.name), &state);
+    MarkDirty(state);
+    return;
+  }
+  CompactSlice& kept = *find(*old);
+  if (kept == slice_scratch_) return;
+  std::swap(kept, slice_scratch_);
+  MarkDirty(*old);
+}
+
+void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
+                                   Findings* findings) {
+  const ObjectMeta& meta = endpoints.metadata;
+  std::vector<CompactSlice> subsets;
+  if (!deleted && IsWatched(meta, context_.traits)) {
+    Reader(findings).ReadEndpoints(endpoints, subsets);
+  }
+  if (subsets.empty() && !IsKnown(meta)) return;
+  ServiceState& state = StateOf(meta.namespace_, meta.name);
+  if (subsets == state.slices) return;
+  state.slices = std::move(subsets);
+  MarkDirty(state);
+}
+
+void IptablesFamily::ReadNode(const Node& node, bool deleted) {
+  if (node.metadata.name != config_.hostname_override) return;
+  next_node_ = MakeNodeView(deleted ? nullptr : &node, config_,
+                            context_.node.family, context_.traits, nullptr);
+}
+
+void IptablesFamily::Read(const WatchEvent& event, Findings* findings) {
+  const bool deleted = event.type == WatchEvent::Type::kDeleted;
+  if (const auto* service = std::get_if<Service>(&event.object)) {
+    ReadService(*service, deleted, findings);
+  } else if (const auto* slice = std::get_if<EndpointSlice>(&event.object)) {
+    if (context_.traits.endpoint_slices) ReadSlice(*slice, deleted, findings);
+  } else if (const auto* endpoints = std::get_if<Endpoints>(&event.object)) {
+    if (!context_.traits.endpoint_slices) {
+      ReadEndpoints(*endpoints, deleted, findings);
+    }
+  } else if (const auto* node = std::get_if<Node>(&event.object)) {
+    ReadNode(*node, deleted);
+  }
+}
+
+// ---- what is derived ----
+
+void IptablesFamily::Categorize(PortModel& model) {
+  EndpointList& list = model.list;
+  for (EndpointInfo& e : list.endpoints) e.use = 0;
+  if (!context_.traits.endpoint_slices) {
+    model.has_endpoints = list.size() > 0;
+    model.cluster_count = static_cast<uint32_t>(list.size());
+    model.local_count = 0;
+    for (EndpointInfo& e : list.endpoints) {
+      e.use = kUsedByCluster;
+      if (model.info.external_policy_local && e.local()) {
+        e.use |= kUsedByLocal;
+        ++model.local_count;
+      }
+    }
+    return;
+  }
+  CategorizeEndpoints(list, model.info, context_.features, zone_hints_,
+                      node_hints_, selected_);
+  for (uint32_t i : selected_.cluster) list.endpoints[i].use = kUsedByCluster;
+  for (uint32_t i : selected_.local) list.endpoints[i].use |= kUsedByLocal;
+  model.has_endpoints = selected_.has_endpoints;
+  model.cluster_count = static_cast<uint32_t>(selected_.cluster.size());
+  model.local_count = static_cast<uint32_t>(selected_.local.size());
+}
+
+void IptablesFamily::Derive(const ServicePortInfo& info,
+                            const ServiceState& state, const PortModel* old,
+                            PortModel& model) {
+  model.info = info;
+  model.hash =
+      old != nullptr ? old->hash : namer_.OfPort(info.name, info.protocol);
+  MergeEndpoints(state.slices, info.port_name, info.protocol, context_.traits,
+                 model.list,
+                 context_.traits.endpoint_slices ? nullptr : &written_);
+  // Both lists are sorted.
+  EndpointList& list = model.list;
+  size_t next = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    EndpointInfo& e = list.endpoints[i];
+    const absl::string_view text = i < written_.size() && !written_[i].empty()
+                                       ? written_[i]
+                                       : list.text(e);
+    // What a name of 1.14 is a hash of is not kept.
+    if (old != nullptr && context_.traits.endpoint_slices) {
+      const auto& known = old->list.endpoints;
+      while (next < known.size() && old->list.text(known[next]) < text) ++next;
+      if (next < known.size() && old->list.text(known[next]) == text) {
+        e.chain = known[next++].chain;
+        continue;
+      }
+    }
+    e.chain = namer_.OfEndpoint(info.name, info.protocol, text);
+  }
+  Categorize(model);
+}
+
+void IptablesFamily::Load(const Cluster& cluster, Findings* findings) {
+  // Everything in the order of the cluster, so that what is used together lies
+  // together.
+  services_.reserve(cluster.services().size());
+  for (const Service& service : cluster.services()) {
+    ReadService(service, false, findings);
+  }
+  if (context_.traits.endpoint_slices) {
+    slice_owners_.reserve(cluster.endpoint_slices().size());
+    for (const EndpointSlice& slice : cluster.endpoint_slices()) {
+      ReadSlice(slice, false, findings);
+    }
+  } else {
+    for (const Endpoints& endpoints : cluster.endpoints()) {
+      ReadEndpoints(endpoints, false, findings);
+    }
+  }
+  std::vector<PortNode*> nodes;
+  for (ServiceState* state : dirty_) {
+    state->dirty = false;
+    for (const ServicePortInfo& info : state->infos) {
+      auto& node = state->ports.emplace_back(std::make_unique<PortNode>());
+      Derive(info, *state, nullptr, node->model);
+      endpoint_count_ += node->model.list.size();
+      nodes.push_back(node.get());
+    }
+  }
+  dirty_.clear();
+  std::sort(nodes.begin(), nodes.end(), [](PortNode* a, PortNode* b) {
+    return a->model.info < b->model.info;
+  });
+  tree_.Build(nodes);
+  context_.large_cluster =
+      context_.traits.large_cluster_mode && endpoint_count_ > kLargeCluster;
+}
+
+// ---- whole tables ----
+
+netfilter::Ruleset IptablesFamily::Compile(
+    std::vector<RuleOrigin>* origins) const {
+  using netfilter::TableId;
+  netfilter::Ruleset rules(context_.node.family);
+  for (TableId id : {TableId::kFilter, TableId::kNat}) {
+    netfilter::Table& table = rules.AddTable(id);
+    for (netfilter::Hook hook : netfilter::HooksOf(id)) {
+      table.set_policy(table.AddChain(netfilter::HookName(hook)),
+                       netfilter::Table::Policy::kAccept);
+    }
+  }
+  RulesetSink sink(rules, origins);
+  sink.set_probability_digits(context_.traits.probability_digits);
+  FixedRules<RulesetSink> fixed(context_, sink);
+  for (TableId id : {TableId::kFilter, TableId::kNat}) {
+    fixed.Chains(id);
+    fixed.Jumps(id);
+  }
+  fixed.Filter();
+  fixed.Nat();
+  tree_.ForEach([&](const PortNode& node) {
+    sink.set_port(&node.model);
+    PortRules<RulesetSink> port(context_, node.model, sink);
+    port.Chains();
+    port.Filter();
+    port.Nat();
+  });
+  sink.set_port(nullptr);
+  fixed.NodePorts();
+  for (TableId id : {TableId::kFilter, TableId::kNat}) {
+    rules.table(id)->SortChains();
+    rules.table(id)->Compact();
+  }
+  return rules;
+}
+
+void IptablesFamily::PrintTo(bool builtin_chains, std::string& out) {
+  using netfilter::TableId;
+  TextBuffer buffer(out);
+  TextSink sink(buffer, context_.is_v6(), probabilities_);
+  FixedRules<TextSink> fixed(context_, sink);
+  auto begin = [&](TableId id) {
+    buffer.Reserve(TextSink::kRuleRoom);
+    buffer.Put('*');
+    buffer.Put(netfilter::TableName(id));
+    buffer.Put('\n');
+    if (builtin_chains) {
+      for (netfilter::Hook hook : netfilter::HooksOf(id)) {
+        buffer.Put(':');
+        buffer.Put(netfilter::HookName(hook));
+        buffer.Literal(" ACCEPT [0:0]\n");
+      }
+    }
+    fixed.Chains(id);
+  };
+  begin(TableId::kFilter);
+  if (builtin_chains) fixed.Jumps(TableId::kFilter);
+  fixed.Filter();
+  tree_.ForEach([&](const PortNode& node) {
+    PortRules<TextSink>(context_, node.model, sink).Filter();
+  });
+  buffer.Reserve(TextSink::kRuleRoom);
+  buffer.Literal("COMMIT\n");
+
+  begin(TableId::kNat);
+  tree_.ForEach([&](const PortNode& node) {
+    PortRules<TextSink>(context_, node.model, sink).Chains();
+  });
+  if (builtin_chains) fixed.Jumps(TableId::kNat);
+  fixed.Nat();
+  tree_.ForEach([&](const PortNode& node) {
+    PortRules<TextSink>(context_, node.model, sink).Nat();
+  });
+  fixed.NodePorts();
+  buffer.Reserve(TextSink::kRuleRoom);
+  buffer.Literal("COMMIT\n");
+  buffer.Finish();
+}
+
+}  // namespace k8sdns::proxy

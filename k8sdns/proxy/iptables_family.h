@@ -1,0 +1,148 @@
+// The compiled state of one family: internal to the iptables compiler.
+#ifndef K8SDNS_PROXY_IPTABLES_FAMILY_H_
+#define K8SDNS_PROXY_IPTABLES_FAMILY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
+#include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/kube_proxy_config.h"
+#include "k8sdns/netfilter/ruleset.h"
+#include "k8sdns/proxy/chain_names.h"
+#include "k8sdns/proxy/finding.h"
+#include "k8sdns/proxy/fragment.h"
+#include "k8sdns/proxy/iptables_delta.h"
+#include "k8sdns/proxy/iptables_model.h"
+#include "k8sdns/proxy/port_tree.h"
+#include "k8sdns/proxy/ruleset_sink.h"
+#include "k8sdns/proxy/text_sink.h"
+
+namespace k8sdns::proxy {
+
+// Keeps of the objects what rules depend on, in two layers: what was read of
+// each object, and, derived from it, the service ports with their endpoints.
+class IptablesFamily {
+ public:
+  IptablesFamily(const RuleContext& context, const KubeProxyConfig& config);
+
+  void Load(const Cluster& cluster, Findings* findings);
+
+  netfilter::Ruleset Compile(std::vector<RuleOrigin>* origins) const;
+  void PrintTo(bool builtin_chains, std::string& out);
+
+  // One batch: read events one after another, then Update() once.
+  void Read(const WatchEvent& event, Findings* findings);
+  void Update(IptablesDelta& delta);
+
+  size_t port_count() const { return tree_.size(); }
+  size_t endpoint_count() const { return endpoint_count_; }
+
+ private:
+  struct ServiceState {
+    std::string namespace_;
+    std::string name;
+    bool dirty = false;
+    // What was read.
+    std::vector<ServicePortInfo> infos;  // of the Service as it is now
+    std::vector<CompactSlice> slices;    // by name; or subsets of Endpoints
+    // What is derived. Nodes are in the tree.
+    std::vector<std::unique_ptr<PortNode>> ports;
+  };
+  using ObjectName = std::pair<std::string, std::string>;
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(
+        const std::pair<absl::string_view, absl::string_view>& name) const {
+      return absl::HashOf(name.first, name.second);
+    }
+    size_t operator()(const ObjectName& name) const {
+      return absl::HashOf(absl::string_view(name.first),
+                          absl::string_view(name.second));
+    }
+  };
+  struct NameEq {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return absl::string_view(a.first) == absl::string_view(b.first) &&
+             absl::string_view(a.second) == absl::string_view(b.second);
+    }
+  };
+  template <typename V>
+  using ByName = absl::flat_hash_map<ObjectName, V, NameHash, NameEq>;
+
+  // A port that may change: what it is, and what it is going to be.
+  struct Pending {
+    ServiceState* service = nullptr;
+    PortNode* node = nullptr;  // null: new
+    PortModel model;
+    bool removed = false;
+  };
+
+  // Layer one.
+  ServiceState& StateOf(absl::string_view namespace_, absl::string_view name);
+  bool IsKnown(const ObjectMeta& meta) const;
+  void MarkDirty(ServiceState& state);
+  void ReadService(const Service& service, bool deleted, Findings* findings);
+  void ReadSlice(const EndpointSlice& slice, bool deleted, Findings* findings);
+  void ReadEndpoints(const Endpoints& endpoints, bool deleted,
+                     Findings* findings);
+  void ReadNode(const Node& node, bool deleted);
+  EndpointReader Reader(Findings* findings);
+
+  // Layer two. Fills `model` for `info`; chain names are taken from `old` where
+  // it has them.
+  void Derive(const ServicePortInfo& info, const ServiceState& state,
+              const PortModel* old, PortModel& model);
+  void Categorize(PortModel& model);
+  Pending& NextPending();
+  void Prepare(ServiceState& state);
+
+  // Deltas.
+  void UpdatePort(Pending& pending, const RuleContext& before,
+                  IptablesDelta& delta);
+  bool UpdateEndpointsOnly(Pending& pending, IptablesDelta& delta);
+  void Diff(const Fragment& before, const Fragment& after, PortNode* node,
+            IptablesDelta& delta);
+  void UpdateDispatch(const Fragment& before, const Fragment& after,
+                      PortNode* node, IptablesDelta& delta);
+  void UpdateFixedRules(const RuleContext& before, IptablesDelta& delta);
+  // Fills the nodes' own counts with those of the rules that are there.
+  void CountRules(const RuleContext& context);
+
+  RuleContext context_;
+  std::optional<NodeView> next_node_;  // the node as the batch leaves it
+  KubeProxyConfig config_;
+  ChainNamer namer_;
+  HintSets zone_hints_;
+  HintSets node_hints_;
+  ProbabilityTexts probabilities_;
+
+  ByName<std::unique_ptr<ServiceState>> services_;
+  ByName<ServiceState*> slice_owners_;
+  PortTree tree_;
+  size_t endpoint_count_ = 0;  // not-ready ones too
+  bool counted_ = false;       // PortNode::own is filled
+  std::vector<ServiceState*> dirty_;
+
+  // Reused memory.
+  CompactSlice slice_scratch_;
+  SelectedEndpoints selected_;
+  std::vector<std::string> written_;
+  std::vector<Pending> pending_;
+  size_t pending_count_ = 0;
+  Fragment before_;
+  Fragment after_;
+};
+
+}  // namespace k8sdns::proxy
+
+#endif  // K8SDNS_PROXY_IPTABLES_FAMILY_H_

@@ -1,0 +1,369 @@
+// Writes the rules of iptables_rules.h as text, in iptables-save's spelling,
+// without a Ruleset in between: internal to the iptables compiler. What it
+// writes is what printing the Ruleset writes, rule by rule (a test compares
+// them).
+#ifndef K8SDNS_PROXY_TEXT_SINK_H_
+#define K8SDNS_PROXY_TEXT_SINK_H_
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "k8sdns/netfilter/ops.h"
+#include "k8sdns/netfilter/ruleset.h"
+#include "k8sdns/proxy/iptables_model.h"
+
+namespace k8sdns::proxy {
+
+// Text that is written to the front of a string whose size is only set at the
+// end: a string that is written again costs neither clearing nor page faults.
+class TextBuffer {
+ public:
+  explicit TextBuffer(std::string& out)
+      : out_(out), at_(out.data()), limit_(out.data() + out.size()) {}
+  TextBuffer(const TextBuffer&) = delete;
+  TextBuffer& operator=(const TextBuffer&) = delete;
+
+  // Makes room for `size` more bytes.
+  void Reserve(size_t size) {
+    if (static_cast<size_t>(limit_ - at_) < size) Grow(size);
+  }
+  // The following need room that was reserved.
+  template <size_t N>
+  void Literal(const char (&text)[N]) {
+    std::memcpy(at_, text, N - 1);
+    at_ += N - 1;
+  }
+  void Put(absl::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void Put16(const char* text) {
+    std::memcpy(at_, text, 16);
+    at_ += 16;
+  }
+  void Put(char c) { *at_++ = c; }
+  void PutNumber(uint32_t value) {
+    at_ = std::to_chars(at_, at_ + 10, value).ptr;
+  }
+  void PutHex(uint32_t value) {
+    at_ = std::to_chars(at_, at_ + 8, value, 16).ptr;
+  }
+  void PutAddress(const IpAddress& address) { at_ = address.WriteTo(at_); }
+
+  size_t size() const { return static_cast<size_t>(at_ - out_.data()); }
+  absl::string_view text() const { return {out_.data(), size()}; }
+  // Goes back to where size() was `size`.
+  void CutTo(size_t size) { at_ = out_.data() + size; }
+  // Cuts the string to what was written.
+  void Finish() { out_.resize(size()); }
+
+ private:
+  void Grow(size_t size) {
+    const size_t used = this->size();
+    out_.resize(std::max(used + size + 4096, used * 2));
+    at_ = out_.data() + used;
+    limit_ = out_.data() + out_.size();
+  }
+
+  std::string& out_;
+  char* at_;
+  char* limit_;
+};
+
+// The text of the probability of 1/n, by n and digits.
+class ProbabilityTexts {
+ public:
+  explicit ProbabilityTexts(int digits) : digits_(digits) {}
+  // "0.33333333349"
+  absl::string_view Get(uint32_t n);
+
+ private:
+  int digits_;
+  std::vector<std::array<char, 16>> texts_;  // 13 characters each
+};
+
+class TextSink {
+ public:
+  // Room for any rule without its texts of unbounded length.
+  static constexpr size_t kRuleRoom = 1024;
+  static constexpr size_t kShortText = 128;
+
+  TextSink(TextBuffer& out, bool v6, ProbabilityTexts& probabilities)
+      : out_(out), v6_(v6), probabilities_(probabilities) {}
+
+  void Because(RuleSource, uint64_t) {}
+  void Chain(const ChainRef& chain) {
+    out_.Reserve(kRuleRoom);
+    out_.Put(':');
+    PutChain(chain);
+    out_.Literal(" - [0:0]\n");
+  }
+  void Begin(const ChainRef& chain) {
+    out_.Reserve(kRuleRoom);
+    out_.Literal("-A ");
+    PutChain(chain);
+  }
+  void End() { out_.Put('\n'); }
+
+  void Source(const IpPrefix& prefix, bool invert) {
+    if (prefix.length() == 0 && !invert) return;
+    if (invert) out_.Literal(" !");
+    out_.Literal(" -s ");
+    PutPrefix(prefix);
+  }
+  // `text` is "address:port" or "[address]:port" of the same address.
+  void SourceHost(const IpAddress& address, absl::string_view text) {
+    out_.Literal(" -s ");
+    if (v6_) {
+      out_.Put(text.substr(1, text.rfind(']') - 1));
+      out_.Literal("/128");
+    } else {
+      (void)address;
+      out_.Put(text.substr(0, text.find(':')));
+      out_.Literal("/32");
+    }
+  }
+  void Destination(const IpPrefix& prefix, bool invert) {
+    if (prefix.length() == 0 && !invert) return;
+    if (invert) out_.Literal(" !");
+    out_.Literal(" -d ");
+    PutPrefix(prefix);
+  }
+  void DestinationHost(const IpAddress& address) {
+    out_.Literal(" -d ");
+    out_.PutAddress(address);
+    PutHostLength();
+  }
+  void InInterface(absl::string_view name, bool prefix, bool invert) {
+    if (invert) out_.Literal(" !");
+    out_.Literal(" -i ");
+    PutLong(name);
+    if (prefix) out_.Put('+');
+  }
+  void Protocol(k8sdns::Protocol protocol) {
+    out_.Literal(" -p ");
+    PutProtocol(protocol);
+  }
+  void Comment(absl::string_view a, absl::string_view b, absl::string_view c) {
+    out_.Literal(" -m comment --comment \"");
+    out_.Put(a);
+    PutName(b);
+    out_.Put(c);
+    out_.Put('"');
+  }
+  void CommentTo(absl::string_view name, absl::string_view endpoint) {
+    out_.Literal(" -m comment --comment \"");
+    PutName(name);
+    out_.Literal(" -> ");
+    out_.Put(endpoint);
+    out_.Put('"');
+  }
+  void CommentNaming(absl::string_view name, absl::string_view what,
+                     const ChainRef& chain) {
+    out_.Literal(" -m comment --comment \"");
+    PutName(name);
+    out_.Put(what);
+    PutChain(chain);
+    out_.Put('"');
+  }
+  void CommentNumbered(absl::string_view a, uint32_t number,
+                       absl::string_view b, absl::string_view name) {
+    out_.Literal(" -m comment --comment \"");
+    out_.Put(a);
+    out_.PutNumber(number);
+    out_.Put(b);
+    PutName(name);
+    out_.Put('"');
+  }
+  void ProtocolMatch(k8sdns::Protocol protocol) {
+    out_.Literal(" -m ");
+    PutProtocol(protocol);
+  }
+  void DestinationPort(k8sdns::Protocol protocol, uint16_t port) {
+    ProtocolMatch(protocol);
+    out_.Literal(" --dport ");
+    out_.PutNumber(port);
+  }
+  void DestinationLocal(bool invert) {
+    out_.Literal(" -m addrtype");
+    if (invert) out_.Literal(" !");
+    out_.Literal(" --dst-type LOCAL");
+  }
+  void SourceLocal(bool invert) {
+    out_.Literal(" -m addrtype");
+    if (invert) out_.Literal(" !");
+    out_.Literal(" --src-type LOCAL");
+  }
+  void NotBridgedIn() { out_.Literal(" -m physdev ! --physdev-is-in"); }
+  void ConntrackState(uint32_t states, bool invert);
+  void Mark(uint32_t value, bool invert) {
+    out_.Literal(" -m mark");
+    if (invert) out_.Literal(" !");
+    out_.Literal(" --mark ");
+    PutMask(value, value);
+  }
+  void RecentCheck(const ChainRef& list, int32_t seconds) {
+    out_.Literal(" -m recent --rcheck --seconds ");
+    out_.PutNumber(static_cast<uint32_t>(seconds));
+    out_.Literal(" --reap --name ");
+    PutChain(list);
+    PutRecentMask();
+  }
+  void RecentSet(const ChainRef& list) {
+    out_.Literal(" -m recent --set --name ");
+    PutChain(list);
+    PutRecentMask();
+  }
+  void OneOf(uint32_t n) {
+    out_.Literal(" -m statistic --mode random --probability ");
+    out_.Put(probabilities_.Get(n));
+  }
+  void Nfacct(absl::string_view name) {
+    out_.Literal(" -m nfacct --nfacct-name  ");
+    out_.Put(name);
+  }
+
+  void Jump(const ChainRef& chain) {
+    out_.Literal(" -j ");
+    PutChain(chain);
+  }
+  void Return() { out_.Literal(" -j RETURN"); }
+  void Accept() { out_.Literal(" -j ACCEPT"); }
+  void Drop() { out_.Literal(" -j DROP"); }
+  void Reject() {
+    if (v6_) {
+      out_.Literal(" -j REJECT --reject-with icmp6-port-unreachable");
+    } else {
+      out_.Literal(" -j REJECT --reject-with icmp-port-unreachable");
+    }
+  }
+  void Masquerade(bool random_fully) {
+    out_.Literal(" -j MASQUERADE");
+    if (random_fully) out_.Literal(" --random-fully");
+  }
+  void SetMark(uint32_t value, uint32_t mask) {
+    out_.Literal(" -j MARK --set-xmark ");
+    PutMask(value, mask);
+  }
+  void Dnat(const IpAddress&, uint16_t, absl::string_view text) {
+    out_.Literal(" -j DNAT --to-destination ");
+    out_.Put(text);
+  }
+
+ private:
+  void PutChain(const ChainRef& chain) {
+    out_.Put(chain.prefix);
+    if (chain.hash != nullptr) out_.Put16(chain.hash->characters.data());
+  }
+  void PutPrefix(const IpPrefix& prefix) {
+    out_.PutAddress(prefix.address());
+    out_.Put('/');
+    out_.PutNumber(static_cast<uint32_t>(prefix.length()));
+  }
+  void PutHostLength() {
+    if (v6_) {
+      out_.Literal("/128");
+    } else {
+      out_.Literal("/32");
+    }
+  }
+  void PutProtocol(k8sdns::Protocol protocol) {
+    if (protocol == k8sdns::Protocol::kTcp) {
+      out_.Literal("tcp");
+    } else {
+      out_.Put(LowerCaseName(protocol));
+    }
+  }
+  void PutMask(uint32_t value, uint32_t mask) {
+    out_.Literal("0x");
+    out_.PutHex(value);
+    out_.Literal("/0x");
+    out_.PutHex(mask);
+  }
+  void PutRecentMask() {
+    if (v6_) {
+      out_.Literal(" --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource");
+    } else {
+      out_.Literal(" --mask 255.255.255.255 --rsource");
+    }
+  }
+  void PutLong(absl::string_view text) {
+    if (text.size() > kShortText) out_.Reserve(kRuleRoom + text.size());
+    out_.Put(text);
+  }
+  // A text from the input, between quotes. Names of the API have none of the
+  // characters that need escaping; a manifest written by hand may.
+  void PutName(absl::string_view text) {
+    if (text.size() > kShortText) out_.Reserve(kRuleRoom + 2 * text.size());
+    const size_t begin = out_.size();
+    out_.Put(text);
+    if (text.find_first_of("\"'\\") != absl::string_view::npos) {
+      Escape(begin, text);
+    }
+  }
+  void Escape(size_t begin, absl::string_view text);
+
+  TextBuffer& out_;
+  bool v6_;
+  ProbabilityTexts& probabilities_;
+};
+
+// Counts the rules in each dispatch chain.
+class CountingSink {
+ public:
+  explicit CountingSink(std::array<uint32_t, kDispatchChains>& counts)
+      : counts_(counts) {}
+
+  void Begin(const ChainRef& chain) {
+    if (chain.hash != nullptr) return;
+    for (int i = 0; i < kDispatchChains; ++i) {
+      if (chain == kDispatchRefs[i]) ++counts_[i];
+    }
+  }
+  void Because(RuleSource, uint64_t) {}
+  void Chain(const ChainRef&) {}
+  void End() {}
+  void Source(const IpPrefix&, bool) {}
+  void SourceHost(const IpAddress&, absl::string_view) {}
+  void Destination(const IpPrefix&, bool) {}
+  void DestinationHost(const IpAddress&) {}
+  void InInterface(absl::string_view, bool, bool) {}
+  void Protocol(k8sdns::Protocol) {}
+  void Comment(absl::string_view, absl::string_view, absl::string_view) {}
+  void CommentTo(absl::string_view, absl::string_view) {}
+  void CommentNaming(absl::string_view, absl::string_view, const ChainRef&) {}
+  void CommentNumbered(absl::string_view, uint32_t, absl::string_view,
+                       absl::string_view) {}
+  void ProtocolMatch(k8sdns::Protocol) {}
+  void DestinationPort(k8sdns::Protocol, uint16_t) {}
+  void DestinationLocal(bool) {}
+  void SourceLocal(bool) {}
+  void NotBridgedIn() {}
+  void ConntrackState(uint32_t, bool) {}
+  void Mark(uint32_t, bool) {}
+  void RecentCheck(const ChainRef&, int32_t) {}
+  void RecentSet(const ChainRef&) {}
+  void OneOf(uint32_t) {}
+  void Nfacct(absl::string_view) {}
+  void Jump(const ChainRef&) {}
+  void Return() {}
+  void Accept() {}
+  void Drop() {}
+  void Reject() {}
+  void Masquerade(bool) {}
+  void SetMark(uint32_t, uint32_t) {}
+  void Dnat(const IpAddress&, uint16_t, absl::string_view) {}
+
+ private:
+  std::array<uint32_t, kDispatchChains>& counts_;
+};
+
+}  // namespace k8sdns::proxy
+
+#endif  // K8SDNS_PROXY_TEXT_SINK_H_
