@@ -34,6 +34,8 @@ struct DialectTraits {
   // status.loadBalancer.ingress[].ipMode is known.
   bool ip_mode;
   bool internal_traffic_policy;
+  // A port without a name is "namespace/name:", not "namespace/name".
+  bool colon_of_unnamed_port;
   // externalTrafficPolicy Local also counts for a ClusterIP service with
   // external IPs, not only for NodePort and LoadBalancer.
   bool local_policy_of_external_ips;
@@ -46,6 +48,12 @@ struct DialectTraits {
   // masquerade rule in the service's own chain. Else KUBE-XLB, KUBE-MARK-DROP
   // and the masquerade rule in front of each dispatch rule.
   bool external_chains;
+  // Without external_chains: traffic from the node's loopback addresses to node
+  // ports with policy Local is masqueraded.
+  bool masquerades_loopback;
+  // Without external_chains: packets to load balancer IPs of a service without
+  // endpoints are rejected.
+  bool rejects_load_balancer_ips;
   // Comments on balancing and endpoint rules: none, "ns/name:port", or
   // "ns/name:port -> endpoint" (on balancing rules).
   enum class EndpointComment : uint8_t { kNone, kPort, kPortAndEndpoint };

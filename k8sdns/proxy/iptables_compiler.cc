@@ -12,10 +12,10 @@
 namespace k8sdns::proxy {
 namespace {
 
-// "namespace/name" of "namespace/name:port".
+// "Service namespace/name" of "namespace/name:port".
 std::string ServiceOf(const ServicePortInfo& info) {
-  const size_t drop = info.port_name.empty() ? 0 : info.port_name.size() + 1;
-  return absl::StrCat("Service ", info.name.substr(0, info.name.size() - drop));
+  // Names of services have no colon.
+  return absl::StrCat("Service ", info.name.substr(0, info.name.find(':')));
 }
 
 std::string EndpointDetail(const RuleOrigin& origin) {

@@ -320,7 +320,9 @@ class PortRules {
     sink_.Begin(kDispatchRefs[kFilterServices]);
     To(info_.cluster_ip, " has no endpoints");
     Refuse(false);
-    for (size_t i = 0; i < info_.load_balancer_vips.size(); ++i) {
+    for (size_t i = 0; context_.traits.rejects_load_balancer_ips &&
+                       i < info_.load_balancer_vips.size();
+         ++i) {
       sink_.Because(RuleSource::kLoadBalancerIngress, i);
       sink_.Begin(kDispatchRefs[kFilterServices]);
       To(info_.load_balancer_vips[i], " has no endpoints");
@@ -388,9 +390,27 @@ class PortRules {
       NodePort();
       sink_.Jump(kMarkMasq);
       sink_.End();
+    } else if (context_.traits.masquerades_loopback) {
+      NodePortFromLoopback();
     }
     NodePort();
     sink_.Jump(info_.external_policy_local ? Xlb() : Svc());
+    sink_.End();
+  }
+
+  void NodePortFromLoopback() {
+    sink_.Because(RuleSource::kNodePort, 0);
+    sink_.Begin(kDispatchRefs[kNatNodePorts]);
+    sink_.Source(context_.is_v6()
+                     ? IpPrefix(IpAddress::V6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                               0, 0, 0, 0, 1}),
+                                128)
+                     : IpPrefix(IpAddress::V4(0x7f000000), 8),
+                 false);
+    sink_.Protocol(info_.protocol);
+    sink_.Comment("", info_.name, "");
+    sink_.DestinationPort(info_.protocol, info_.node_port);
+    sink_.Jump(kMarkMasq);
     sink_.End();
   }
 

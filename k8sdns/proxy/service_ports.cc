@@ -273,9 +273,11 @@ void ExpandService(const Service& service, IpFamily family,
     }
     if (info == nullptr) {
       info = &ports.emplace_back(base);
+      const bool colon =
+          !port.name.empty() || options.traits.colon_of_unnamed_port;
       info->name =
           absl::StrCat(service.metadata.namespace_, "/", service.metadata.name,
-                       port.name.empty() ? "" : ":", port.name);
+                       colon ? ":" : "", port.name);
       info->port_name = port.name;
     }
     info->protocol = port.protocol;

@@ -48,7 +48,9 @@ struct ExpandOptions {
 
 // One port of one Service in one family.
 struct ServicePortInfo {
-  std::string name;       // "namespace/name:port", "namespace/name" if unnamed
+  // "namespace/name:port"; for a port without a name "namespace/name", and
+  // "namespace/name:" up to 1.14.
+  std::string name;
   std::string port_name;  // "" if unnamed
   Protocol protocol = Protocol::kTcp;
   IpAddress cluster_ip;

@@ -17,6 +17,7 @@
 #include "tests/conformance/replay.h"
 #include "tests/conformance/replay_dns_records.h"
 #include "tests/conformance/replay_endpoints_controller.h"
+#include "tests/conformance/replay_kube_proxy_iptables.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
 #include "tests/conformance/replay_resolver.h"
 
@@ -36,6 +37,7 @@ struct Family {
 constexpr Family kFamilies[] = {
     {"dns-records", ReplayDnsRecords},
     {"endpoints-controller", ReplayEndpointsController},
+    {"kube-proxy", ReplayKubeProxyIptables},
     {"kubelet-resolv-conf", ReplayKubeletResolvConf},
     {"resolver", ReplayResolver},
 };
