@@ -6,39 +6,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "k8sdns/cluster/utf8.h"
 #include "k8sdns/cluster/yaml_scalars.h"
 
 namespace k8sdns {
 namespace {
-
-// Reads one character of UTF-8 from the front of `text`; U+FFFD for a byte that
-// is none, so that whatever is written is valid.
-struct Character {
-  uint32_t code;
-  size_t size;
-  bool valid;
-};
-
-Character Front(absl::string_view text) {
-  const auto byte = [&](size_t i) {
-    return static_cast<unsigned char>(text[i]);
-  };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return {first, 1, true};
-  const size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  const Character broken = {0xFFFD, 1, false};
-  if (first < 0xC2 || first > 0xF4 || text.size() < size) return broken;
-  uint32_t code = first & (0xFF >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return broken;
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  const uint32_t smallest = size == 2 ? 0x80 : size == 3 ? 0x800 : 0x10000;
-  if (code < smallest || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
-    return broken;
-  }
-  return {code, size, true};
-}
 
 // May stand in a YAML text as it is (YAML 1.1, c-printable), within one line.
 bool IsPrintable(uint32_t code) {
@@ -49,7 +21,7 @@ bool IsPrintable(uint32_t code) {
 
 bool IsPrintable(absl::string_view text) {
   while (!text.empty()) {
-    const Character c = Front(text);
+    const Utf8Character c = FirstCharacter(text);
     if (!c.valid || !IsPrintable(c.code)) return false;
     text.remove_prefix(c.size);
   }
@@ -107,7 +79,7 @@ bool MayBePlain(absl::string_view text) {
 void AppendDoubleQuoted(absl::string_view text, std::string& out) {
   out.push_back('"');
   while (!text.empty()) {
-    const Character c = Front(text);
+    const Utf8Character c = FirstCharacter(text);
     if (c.code == '"' || c.code == '\\') {
       out.push_back('\\');
       out.push_back(static_cast<char>(c.code));
@@ -177,7 +149,7 @@ void JsonEmitter::Quote(absl::string_view text) {
       ++i;
       continue;
     }
-    const Character character = Front(text.substr(i));
+    const Utf8Character character = FirstCharacter(text.substr(i));
     if (c >= 0x7F && character.valid) {
       i += character.size;
       continue;

@@ -72,6 +72,7 @@ struct Type {
   void (*fit)(void* list) = nullptr;  // gives unused memory back
   void (*reserve)(void* list, size_t size) = nullptr;
   size_t (*size)(const void* list) = nullptr;
+  uint32_t element_size = 0;  // in bytes, without what it holds on the heap
   const void* (*at)(const void* list, size_t i) = nullptr;
   // kOptional: gives it a value; the value or nullptr.
   void* (*emplace)(void* optional) = nullptr;
@@ -182,6 +183,7 @@ struct ListFor {
     Type type{};
     type.shape = Shape::kList;
     type.element = &TypeFor<T>::kType;
+    type.element_size = sizeof(T);
     type.append = [](void* list) -> void* {
       return &static_cast<List*>(list)->emplace_back();
     };

@@ -1,0 +1,615 @@
+#include "k8sdns/cluster/snapshot.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "k8sdns/cluster/schema.h"
+#include "k8sdns/cluster/utf8.h"
+
+namespace k8sdns {
+namespace {
+
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+using google::protobuf::io::CodedOutputStream;
+using schema::At;
+using schema::Field;
+using schema::Shape;
+using schema::Type;
+
+// Message Cluster has the kinds' lists in their order, from 1.
+constexpr uint32_t kFirstKindNumber = 1;
+// Of a map's entry, of PortOrName and of StringList.
+constexpr uint32_t kKeyNumber = 1;
+constexpr uint32_t kValueNumber = 2;
+constexpr uint32_t kPortNumber = 1;
+constexpr uint32_t kPortName = 2;
+constexpr uint32_t kListValues = 1;
+
+// --- Writing -----------------------------------------------------------------
+
+class Encoder {
+ public:
+  std::string& bytes() { return out_; }
+
+  void Object(uint32_t number, absl::Span<const Field> fields,
+              const void* object) {
+    Message(number, [&] { Fields(fields, object); });
+  }
+
+ private:
+  void Varint(uint64_t value) {
+    uint8_t buffer[10];
+    const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(value, buffer);
+    out_.append(reinterpret_cast<const char*>(buffer), end - buffer);
+  }
+  void Tag(uint32_t number, WireFormatLite::WireType type) {
+    Varint(WireFormatLite::MakeTag(static_cast<int>(number), type));
+  }
+  void Text(uint32_t number, absl::string_view text) {
+    Tag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+    Varint(text.size());
+    out_.append(text.data(), text.size());
+  }
+  void Number(uint32_t number, int64_t value) {
+    Tag(number, WireFormatLite::WIRETYPE_VARINT);
+    Varint(static_cast<uint64_t>(value));
+  }
+
+  // The length stands before the content, and mostly fits one byte: if not, the
+  // content moves.
+  template <typename F>
+  void Message(uint32_t number, F content) {
+    Tag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+    const size_t at = out_.size();
+    out_.push_back(0);
+    content();
+    const size_t size = out_.size() - at - 1;
+    uint8_t buffer[10];
+    const size_t bytes =
+        CodedOutputStream::WriteVarint64ToArray(size, buffer) - buffer;
+    if (bytes > 1) out_.insert(at, bytes - 1, '\0');
+    out_.replace(at, bytes, reinterpret_cast<const char*>(buffer), bytes);
+  }
+
+  void Fields(absl::Span<const Field> fields, const void* object) {
+    for (const Field& field : fields) {
+      if (field.type == nullptr) {
+        Fields(field.group, object);
+      } else {
+        Value(*field.type, field.number, At(object, field), /*always=*/false);
+      }
+    }
+  }
+
+  // `always`: also what a new object has.
+  void Value(const Type& type, uint32_t number, const void* value,
+             bool always) {
+    switch (type.shape) {
+      case Shape::kString: {
+        const auto& text = *static_cast<const std::string*>(value);
+        if (always || !text.empty()) Text(number, text);
+        return;
+      }
+      case Shape::kInt32: {
+        const int32_t n = *static_cast<const int32_t*>(value);
+        if (always || n != 0) Number(number, n);
+        return;
+      }
+      case Shape::kBool: {
+        const bool b = *static_cast<const bool*>(value);
+        if (always || b) Number(number, b ? 1 : 0);
+        return;
+      }
+      case Shape::kEnum:
+        Number(number, EnumNumber(type, value));
+        return;
+      case Shape::kPortOrName: {
+        const auto& port = *static_cast<const PortOrName*>(value);
+        if (!always && port == PortOrName(0)) return;
+        Message(number, [&] {
+          if (const int32_t* n = std::get_if<int32_t>(&port)) {
+            Number(kPortNumber, *n);
+          } else {
+            Text(kPortName, std::get<std::string>(port));
+          }
+        });
+        return;
+      }
+      case Shape::kStringMap:
+        for (const auto& [key, text] : *static_cast<const StringMap*>(value)) {
+          Message(number, [&, &key = key, &text = text] {
+            Text(kKeyNumber, key);
+            Text(kValueNumber, text);
+          });
+        }
+        return;
+      case Shape::kObject: {
+        const size_t before = out_.size();
+        Object(number, type.object->fields, value);
+        // A tag and the length 0.
+        if (!always && out_.back() == '\0' && out_.size() - before == 2) {
+          out_.resize(before);
+        }
+        return;
+      }
+      case Shape::kList:
+        List(type, number, value);
+        return;
+      case Shape::kOptional: {
+        const void* inner = type.value(value);
+        if (inner == nullptr) return;
+        if (type.element->shape == Shape::kList) {
+          Message(number, [&] { List(*type.element, kListValues, inner); });
+        } else {
+          Value(*type.element, number, inner, /*always=*/true);
+        }
+        return;
+      }
+      case Shape::kBoolMap:
+        return;  // not in a cluster
+    }
+  }
+
+  void List(const Type& type, uint32_t number, const void* list) {
+    const size_t size = type.size(list);
+    if (size == 0) return;
+    if (type.element->shape == Shape::kEnum) {  // packed
+      Message(number, [&] {
+        for (size_t i = 0; i < size; ++i) {
+          Varint(EnumNumber(*type.element, type.at(list, i)));
+        }
+      });
+      return;
+    }
+    for (size_t i = 0; i < size; ++i) {
+      Value(*type.element, number, type.at(list, i), /*always=*/true);
+    }
+  }
+
+  static uint64_t EnumNumber(const Type& type, const void* value) {
+    return static_cast<uint64_t>(schema::LoadEnum(*type.enumeration, value) +
+                                 type.enumeration->wire_offset);
+  }
+
+  std::string out_;
+};
+
+template <typename T>
+void Encode(const ObjectSet<T>& objects, Encoder& encoder) {
+  const schema::Kind& kind = schema::KindOf<T>();
+  const auto number =
+      static_cast<uint32_t>(&kind - schema::ClusterKinds().data()) +
+      kFirstKindNumber;
+  for (const T& object : objects) {
+    encoder.Object(number, kind.type->fields, &object);
+  }
+}
+
+// --- Reading -----------------------------------------------------------------
+
+// The fields on the way to what is read, for messages.
+struct Step {
+  const Step* parent = nullptr;
+  absl::string_view name;
+};
+
+class Decoder {
+ public:
+  Decoder(absl::string_view bytes, const SnapshotOptions& options)
+      : bytes_(bytes),
+        in_(reinterpret_cast<const uint8_t*>(bytes.data()),
+            static_cast<int>(bytes.size())),
+        options_(options) {
+    in_.SetTotalBytesLimit(static_cast<int>(bytes.size()));
+  }
+
+  absl::Status ReadInto(Cluster& cluster) {
+    while (const uint32_t tag = in_.ReadTag()) {
+      const auto kind = static_cast<size_t>(
+          WireFormatLite::GetTagFieldNumber(tag) - kFirstKindNumber);
+      if (kind >= schema::ClusterKinds().size()) {
+        if (!WireFormatLite::SkipField(&in_, tag)) {
+          Fail(Step(), "broken bytes", "protobuf");
+          break;
+        }
+      } else if (!ReadObject(kind, tag, cluster)) {
+        break;
+      }
+    }
+    if (status_.ok() && !in_.ConsumedEntireMessage()) {
+      Fail(Step(), "broken bytes", "a protobuf tag");
+    }
+    return status_;
+  }
+
+ private:
+  template <size_t i = 0>
+  bool ReadObject(size_t kind, uint32_t tag, Cluster& cluster) {
+    using Objects = decltype(WatchEvent::object);
+    if constexpr (i < std::variant_size_v<Objects>) {
+      if (kind != i) return ReadObject<i + 1>(kind, tag, cluster);
+      std::variant_alternative_t<i, Objects> object;
+      const schema::Kind& description = schema::ClusterKinds()[i];
+      const Step step{nullptr, description.kind};
+      if (!Charge(sizeof(object), step) || !Message(tag, step, [&] {
+            return Fields(description.type->fields, &object, step);
+          })) {
+        return false;
+      }
+      if (object.metadata.name.empty()) {
+        return Fail(step, "no name", "metadata.name");
+      }
+      if constexpr (i == 1) {
+        if (!CheckAddresses(object, step)) return false;
+      }
+      cluster.Put(std::move(object));
+      return true;
+    }
+    return false;
+  }
+
+  bool CheckAddresses(const EndpointSlice& slice, const Step& step) {
+    if (slice.address_type == AddressType::kFqdn) return true;
+    for (const Endpoint& endpoint : slice.endpoints) {
+      for (const std::string& address : endpoint.addresses) {
+        if (!schema::Passes(schema::Check::kIp, address)) {
+          return Fail(Step{&step, "endpoints.addresses"}, "a text that is none",
+                      schema::ExpectedText(schema::Check::kIp));
+        }
+      }
+    }
+    return true;
+  }
+
+  // Runs `content`, which must read to the end, within a message's bytes.
+  template <typename F>
+  bool Message(uint32_t tag, const Step& step, F content) {
+    uint32_t size;
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      return Fail(step, "a number", "a message");
+    }
+    if (!Size(step, size)) return false;
+    const CodedInputStream::Limit limit = in_.PushLimit(static_cast<int>(size));
+    if (!content()) return false;
+    if (!in_.ConsumedEntireMessage()) {
+      return Fail(step, "broken bytes", "a protobuf tag");
+    }
+    in_.PopLimit(limit);
+    return true;
+  }
+
+  // The length of what follows, which must be there.
+  bool Size(const Step& step, uint32_t& size) {
+    if (!in_.ReadVarint32(&size) || size > Remaining()) {
+      return Fail(step, "the end of the bytes", "more of them");
+    }
+    return true;
+  }
+  uint32_t Remaining() const {
+    const int limit = in_.BytesUntilLimit();
+    return static_cast<uint32_t>(limit >= 0 ? limit
+                                            : static_cast<int>(bytes_.size()) -
+                                                  in_.CurrentPosition());
+  }
+
+  static const Field* Find(absl::Span<const Field> fields, uint32_t number) {
+    for (const Field& field : fields) {
+      if (field.type == nullptr) {
+        if (const Field* inner = Find(field.group, number)) return inner;
+      } else if (field.number == number) {
+        return &field;
+      }
+    }
+    return nullptr;
+  }
+
+  bool Fields(absl::Span<const Field> fields, void* object,
+              const Step& parent) {
+    while (const uint32_t tag = in_.ReadTag()) {
+      const Field* field =
+          Find(fields,
+               static_cast<uint32_t>(WireFormatLite::GetTagFieldNumber(tag)));
+      if (field == nullptr) {
+        if (!WireFormatLite::SkipField(&in_, tag)) {
+          return Fail(parent, "broken bytes", "protobuf");
+        }
+        continue;
+      }
+      const Step step{&parent, field->name};
+      if (!Value(*field->type, *field, tag, At(object, *field), step)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool Value(const Type& type, const Field& field, uint32_t tag, void* out,
+             const Step& step) {
+    switch (type.shape) {
+      case Shape::kString: {
+        auto& text = *static_cast<std::string*>(out);
+        if (!Text(tag, text, step)) return false;
+        // Addresses of slices are looked at when their type is known.
+        if (field.check != schema::Check::kNone &&
+            field.check != schema::Check::kEndpointAddress && !text.empty() &&
+            !schema::Passes(field.check, text)) {
+          return Fail(step, "a text that is none",
+                      schema::ExpectedText(field.check));
+        }
+        return true;
+      }
+      case Shape::kInt32:
+        return Int32(field.check, tag, *static_cast<int32_t*>(out), step);
+      case Shape::kBool: {
+        uint64_t number;
+        if (!Varint(tag, number, step)) return false;
+        *static_cast<bool*>(out) = number != 0;
+        return true;
+      }
+      case Shape::kEnum: {
+        uint64_t number;
+        return Varint(tag, number, step) && Enum(type, number, out, step);
+      }
+      case Shape::kPortOrName:
+        return Port(field, tag, *static_cast<PortOrName*>(out), step);
+      case Shape::kStringMap:
+        return MapEntry(tag, *static_cast<StringMap*>(out), step);
+      case Shape::kObject:
+        return Message(tag, step,
+                       [&] { return Fields(type.object->fields, out, step); });
+      case Shape::kList:
+        return List(type, field, tag, out, step);
+      case Shape::kOptional: {
+        void* inner = const_cast<void*>(type.value(out));
+        if (inner == nullptr) inner = type.emplace(out);
+        if (type.element->shape != Shape::kList) {
+          return Value(*type.element, field, tag, inner, step);
+        }
+        return Message(tag, step, [&] {
+          while (const uint32_t element = in_.ReadTag()) {
+            if (!List(*type.element, field, element, inner, step)) return false;
+          }
+          return true;
+        });
+      }
+      case Shape::kBoolMap:
+        break;  // not in a cluster
+    }
+    return false;
+  }
+
+  bool List(const Type& type, const Field& field, uint32_t tag, void* list,
+            const Step& step) {
+    if (type.element->shape == Shape::kEnum &&
+        WireFormatLite::GetTagWireType(tag) ==
+            WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      return Message(tag, step, [&] {
+        while (in_.BytesUntilLimit() > 0) {
+          uint64_t number;
+          if (!in_.ReadVarint64(&number)) {
+            return Fail(step, "the end of the bytes", "more of them");
+          }
+          if (!Charge(type.element_size, step) ||
+              !Enum(*type.element, number, type.append(list), step)) {
+            return false;
+          }
+        }
+        return in_.ReadTag() == 0;  // as Message() expects it
+      });
+    }
+    if (type.size(list) == 0) {
+      const size_t count = CountElements(tag);
+      if (!Charge(count * type.element_size, step)) return false;
+      type.reserve(list, count);
+    } else if (!Charge(type.element_size, step)) {
+      return false;
+    }
+    return Value(*type.element, field, tag, type.append(list), step);
+  }
+
+  // How many elements of one list follow each other, with the one whose tag has
+  // just been read.
+  size_t CountElements(uint32_t tag) {
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      return 1;
+    }
+    const char* p = bytes_.data() + in_.CurrentPosition();
+    const char* const end = p + Remaining();
+    size_t count = 0;
+    const auto varint = [&](uint32_t& value) {
+      value = 0;
+      for (int shift = 0; p < end && shift < 35; shift += 7) {
+        const auto byte = static_cast<unsigned char>(*p++);
+        value |= static_cast<uint32_t>(byte & 0x7F) << shift;
+        if (byte < 0x80) return true;
+      }
+      return false;
+    };
+    uint32_t size;
+    uint32_t next = tag;
+    while (next == tag && varint(size) &&
+           size <= static_cast<size_t>(end - p)) {
+      ++count;
+      p += size;
+      if (!varint(next)) break;
+    }
+    return count;
+  }
+
+  bool Varint(uint32_t tag, uint64_t& number, const Step& step) {
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_VARINT) {
+      return Fail(step, "another type", "a number");
+    }
+    if (!in_.ReadVarint64(&number)) {
+      return Fail(step, "the end of the bytes", "more of them");
+    }
+    return true;
+  }
+
+  bool Int32(schema::Check check, uint32_t tag, int32_t& out,
+             const Step& step) {
+    uint64_t number;
+    if (!Varint(tag, number, step)) return false;
+    const auto value = static_cast<int64_t>(number);
+    if (value != 0 && !schema::Passes(check, value)) {
+      return Fail(step, absl::StrCat(value), schema::ExpectedNumber(check));
+    }
+    out = static_cast<int32_t>(value);
+    return true;
+  }
+
+  bool Enum(const Type& type, uint64_t number, void* out, const Step& step) {
+    if (number == 0) return true;  // what the API server fills in
+    const int64_t value =
+        static_cast<int64_t>(number) - type.enumeration->wire_offset;
+    if (value < 0 || value > INT32_MAX ||
+        schema::FindValue(*type.enumeration, static_cast<int>(value)) ==
+            nullptr) {
+      return Fail(step, absl::StrCat("the number ", number),
+                  absl::StrCat("that of ", schema::NamesOf(*type.enumeration)));
+    }
+    schema::StoreEnum(*type.enumeration, static_cast<int>(value), out);
+    return true;
+  }
+
+  bool Text(uint32_t tag, std::string& out, const Step& step) {
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      return Fail(step, "a number", "a text");
+    }
+    uint32_t size;
+    if (!Size(step, size) || !Charge(size, step)) return false;
+    out.assign(bytes_.data() + in_.CurrentPosition(), size);
+    in_.Skip(static_cast<int>(size));
+    if (!IsValidUtf8(out) || out.find('\0') != std::string::npos) {
+      return Fail(step, "a text that is not UTF-8 or has NUL bytes",
+                  "UTF-8 without them");
+    }
+    return true;
+  }
+
+  bool Port(const Field& field, uint32_t tag, PortOrName& out,
+            const Step& step) {
+    return Message(tag, step, [&] {
+      while (const uint32_t inner = in_.ReadTag()) {
+        switch (WireFormatLite::GetTagFieldNumber(inner)) {
+          case kPortNumber:
+            if (!Int32(field.check, inner, out.emplace<int32_t>(), step)) {
+              return false;
+            }
+            break;
+          case kPortName:
+            if (!Text(inner, out.emplace<std::string>(), step)) return false;
+            break;
+          default:
+            if (!WireFormatLite::SkipField(&in_, inner)) {
+              return Fail(step, "broken bytes", "protobuf");
+            }
+        }
+      }
+      return true;
+    });
+  }
+
+  bool MapEntry(uint32_t tag, StringMap& out, const Step& step) {
+    std::string key;
+    std::string value;
+    const bool read = Message(tag, step, [&] {
+      while (const uint32_t inner = in_.ReadTag()) {
+        const int number = WireFormatLite::GetTagFieldNumber(inner);
+        if (number == kKeyNumber || number == kValueNumber) {
+          if (!Text(inner, number == kKeyNumber ? key : value, step)) {
+            return false;
+          }
+        } else if (!WireFormatLite::SkipField(&in_, inner)) {
+          return Fail(step, "broken bytes", "protobuf");
+        }
+      }
+      return true;
+    });
+    if (!read || !Charge(2 * sizeof(key), step)) return false;
+    out.insert_or_assign(out.end(), std::move(key), std::move(value));
+    return true;
+  }
+
+  // Counts memory; false if it is too much.
+  bool Charge(size_t bytes, const Step& step) {
+    memory_ += bytes;
+    if (memory_ <= options_.max_memory_bytes) return true;
+    Fail(step, "larger objects",
+         absl::StrCat("at most ", options_.max_memory_bytes,
+                      " bytes of memory"));
+    status_ = absl::ResourceExhaustedError(status_.message());
+    return false;
+  }
+
+  bool Fail(const Step& step, absl::string_view found,
+            absl::string_view expected) {
+    if (!status_.ok()) return false;
+    std::string path;
+    for (const Step* s = &step; s != nullptr && !s->name.empty();
+         s = s->parent) {
+      path = path.empty() ? std::string(s->name)
+                          : absl::StrCat(s->name, ".", path);
+    }
+    status_ = absl::InvalidArgumentError(absl::StrCat(
+        "snapshot: byte ", in_.CurrentPosition(), ": ", path,
+        path.empty() ? "" : ": ", "found ", found, ", expected ", expected));
+    return false;
+  }
+
+  absl::string_view bytes_;
+  CodedInputStream in_;
+  const SnapshotOptions& options_;
+  size_t memory_ = 0;
+  absl::Status status_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> WriteSnapshot(const Cluster& cluster,
+                                          const SnapshotOptions& options) {
+  Encoder encoder;
+  Encode(cluster.services(), encoder);
+  Encode(cluster.endpoint_slices(), encoder);
+  Encode(cluster.endpoints(), encoder);
+  Encode(cluster.pods(), encoder);
+  Encode(cluster.nodes(), encoder);
+  Encode(cluster.namespaces(), encoder);
+  Encode(cluster.network_policies(), encoder);
+  if (encoder.bytes().size() > options.max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("snapshot: ", encoder.bytes().size(),
+                     " bytes, expected at most ", options.max_bytes));
+  }
+  return std::move(encoder.bytes());
+}
+
+absl::StatusOr<Cluster> ReadSnapshot(absl::string_view bytes,
+                                     const SnapshotOptions& options) {
+  const size_t limit = std::min(options.max_bytes, (size_t{2} << 30) - 1);
+  if (bytes.size() > limit) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "snapshot: found ", bytes.size(), " bytes, expected at most ", limit));
+  }
+  Cluster cluster;
+  Decoder decoder(bytes, options);
+  if (absl::Status status = decoder.ReadInto(cluster); !status.ok()) {
+    return status;
+  }
+  return cluster;
+}
+
+}  // namespace k8sdns
