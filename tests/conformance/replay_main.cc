@@ -18,6 +18,7 @@
 #include "tests/conformance/replay_dns_records.h"
 #include "tests/conformance/replay_endpoints_controller.h"
 #include "tests/conformance/replay_kube_proxy_iptables.h"
+#include "tests/conformance/replay_kube_proxy_ipvs.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
 #include "tests/conformance/replay_resolver.h"
 
@@ -38,6 +39,7 @@ constexpr Family kFamilies[] = {
     {"dns-records", ReplayDnsRecords},
     {"endpoints-controller", ReplayEndpointsController},
     {"kube-proxy", ReplayKubeProxyIptables},
+    {"kube-proxy", ReplayKubeProxyIpvs},
     {"kubelet-resolv-conf", ReplayKubeletResolvConf},
     {"resolver", ReplayResolver},
 };

@@ -1,0 +1,196 @@
+// What one service port wants in IPVS mode. Facts: syncProxyRules and
+// syncEndpoint in pkg/proxy/ipvs/proxier.go of Kubernetes 1.30 and 1.14.
+#include <algorithm>
+
+#include "k8sdns/proxy/ipvs_state.h"
+
+namespace k8sdns::proxy {
+namespace {
+
+KubeSetMember Member(const IpAddress& ip, const ServicePortInfo& info) {
+  KubeSetMember member;
+  member.ip = ip;
+  member.port = info.port;
+  member.protocol = info.protocol;
+  return member;
+}
+KubeSetMember PortMember(uint16_t port) {
+  KubeSetMember member;
+  member.port = port;
+  return member;
+}
+
+KubeSet NodePortSet(Protocol protocol, bool local) {
+  switch (protocol) {
+    case Protocol::kUdp:
+      return local ? KubeSet::kNodePortLocalUdp : KubeSet::kNodePortUdp;
+    case Protocol::kSctp:
+      return local ? KubeSet::kNodePortLocalSctp : KubeSet::kNodePortSctp;
+    default:
+      return local ? KubeSet::kNodePortLocalTcp : KubeSet::kNodePortTcp;
+  }
+}
+
+void SortUnique(std::vector<ipvs::RealServer>& servers) {
+  const auto less = [](const ipvs::RealServer& a, const ipvs::RealServer& b) {
+    return ipvs::IpvsadmLess(a, b);
+  };
+  if (!std::is_sorted(servers.begin(), servers.end(), less)) {
+    std::sort(servers.begin(), servers.end(), less);
+  }
+  servers.erase(
+      std::unique(servers.begin(), servers.end(),
+                  [](const ipvs::RealServer& a, const ipvs::RealServer& b) {
+                    return a.port == b.port && a.address == b.address;
+                  }),
+      servers.end());
+}
+
+void AddReal(const EndpointInfo& endpoint,
+             std::vector<ipvs::RealServer>& servers) {
+  ipvs::RealServer& real = servers.emplace_back();
+  real.address = endpoint.address;
+  real.port = endpoint.port;
+}
+
+}  // namespace
+
+void IpvsState::ReadEndpoints(const IpvsService::Family& from, IpvsPort& port) {
+  const ServicePortInfo& info = port.info;
+  MergeEndpoints(from.slices, info.port_name, info.protocol, traits, list_);
+  port.loopback.clear();
+  port.cluster.clear();
+  port.local.clear();
+  // Also those that are not ready.
+  for (const EndpointInfo& e : list_.endpoints) {
+    if (!e.local()) continue;
+    KubeSetMember& member = port.loopback.emplace_back();
+    member.ip = e.address;
+    member.port = e.port;
+    member.protocol = info.protocol;
+    member.net = IpPrefix::Host(e.address);
+  }
+  if (!port.loopback.empty()) {
+    std::sort(port.loopback.begin(), port.loopback.end());
+    port.loopback.erase(std::unique(port.loopback.begin(), port.loopback.end()),
+                        port.loopback.end());
+  }
+  if (!traits.internal_traffic_policy) {
+    // 1.14: all there are, or all local ones, and no fallback.
+    port.local_differs = info.external_policy_local;
+    for (const EndpointInfo& e : list_.endpoints) {
+      AddReal(e, port.cluster);
+      if (port.local_differs && e.local()) AddReal(e, port.local);
+    }
+  } else {
+    CategorizeEndpoints(list_, info, features, zone_hints_, node_hints_,
+                        selected_);
+    // Policy Local without a local endpoint falls back to all.
+    port.local_differs = !selected_.local.empty();
+    for (uint32_t i : selected_.cluster) {
+      AddReal(list_.endpoints[i], port.cluster);
+    }
+    for (uint32_t i : selected_.local) {
+      AddReal(list_.endpoints[i], port.local);
+    }
+  }
+  SortUnique(port.cluster);
+  SortUnique(port.local);
+}
+
+void IpvsState::MakeClaims(IpFamily family, IpvsPort& port) {
+  const FamilyState& state = by_family[static_cast<int>(family)];
+  const ServicePortInfo& info = port.info;
+  const bool modern = traits.dual_stack;
+  port.claims.clear();
+  port.members.clear();
+  port.no_node_access.clear();
+
+  port.members.emplace_back(KubeSet::kClusterIp, Member(info.cluster_ip, info));
+  port.claims.push_back(
+      {ipvs::ServiceKey::Of(info.protocol, info.cluster_ip, info.port),
+       info.internal_policy_local, true});
+
+  for (const IpAddress& ip : info.external_ips) {
+    const bool local = modern && info.external_policy_local;
+    port.members.emplace_back(
+        local ? KubeSet::kExternalIpLocal : KubeSet::kExternalIp,
+        Member(ip, info));
+    port.claims.push_back({ipvs::ServiceKey::Of(info.protocol, ip, info.port),
+                           local,
+                           !modern || !state.node_addresses.contains(ip)});
+  }
+  ClaimLoadBalancers(state, port);
+
+  if (info.node_port != 0) {
+    const bool usable = modern ? !state.node_port_ips.empty()
+                               : !state.node.node_port_lookup_fails;
+    // kube-proxy goes on to the next service port, without the health check
+    // port of this one.
+    if (!usable) return;
+    ClaimNodePort(state, port);
+  }
+  if (modern && info.health_check_node_port != 0) {
+    port.members.emplace_back(KubeSet::kHealthCheckNodePort,
+                              PortMember(info.health_check_node_port));
+  }
+}
+
+void IpvsState::ClaimLoadBalancers(const FamilyState& state, IpvsPort& port) {
+  const ServicePortInfo& info = port.info;
+  for (const IpAddress& ip : info.load_balancer_vips) {
+    const KubeSetMember member = Member(ip, info);
+    port.members.emplace_back(KubeSet::kLoadBalancer, member);
+    if (info.external_policy_local) {
+      port.members.emplace_back(KubeSet::kLoadBalancerLocal, member);
+    }
+    if (!info.source_ranges.empty()) {
+      port.members.emplace_back(KubeSet::kLoadBalancerFw, member);
+      bool from_node = false;
+      for (const IpPrefix& range : info.source_ranges) {
+        KubeSetMember source = member;
+        source.net = range;
+        port.members.emplace_back(KubeSet::kSourceCidr, source);
+        from_node |= range.Contains(state.node.ip);
+      }
+      if (from_node) {
+        // The node's own packets to the VIP have the VIP as their source.
+        KubeSetMember source = member;
+        source.net = IpPrefix::Host(ip);
+        port.members.emplace_back(KubeSet::kSourceIp, source);
+      } else if (traits.dual_stack) {
+        port.no_node_access.push_back({ip, info.protocol, info.port});
+      }
+    }
+    port.claims.push_back(
+        {ipvs::ServiceKey::Of(info.protocol, ip, info.port),
+         info.external_policy_local,
+         !traits.dual_stack || !state.node_addresses.contains(ip)});
+  }
+}
+
+void IpvsState::ClaimNodePort(const FamilyState& state, IpvsPort& port) {
+  const ServicePortInfo& info = port.info;
+  const auto add = [&](const KubeSetMember& member) {
+    port.members.emplace_back(NodePortSet(info.protocol, false), member);
+    if (info.external_policy_local) {
+      port.members.emplace_back(NodePortSet(info.protocol, true), member);
+    }
+  };
+  if (traits.dual_stack && info.protocol == Protocol::kSctp) {
+    for (const IpAddress& ip : state.node_port_ips) {
+      KubeSetMember member = Member(ip, info);
+      member.port = info.node_port;
+      add(member);
+    }
+  } else {
+    add(PortMember(info.node_port));
+  }
+  for (const IpAddress& ip : state.node_port_ips) {
+    port.claims.push_back(
+        {ipvs::ServiceKey::Of(info.protocol, ip, info.node_port),
+         info.external_policy_local, false});
+  }
+}
+
+}  // namespace k8sdns::proxy

@@ -1,0 +1,159 @@
+#include "k8sdns/proxy/ipvs_sets.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "absl/strings/str_cat.h"
+
+namespace k8sdns::proxy {
+namespace {
+
+struct Row {
+  absl::string_view name;
+  KubeSetType type;
+  absl::string_view comment;
+};
+using T = KubeSetType;
+constexpr Row kRows[kKubeSets] = {
+    {"LOOP-BACK", T::kHashIpPortIp,
+     "Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose"},
+    {"CLUSTER-IP", T::kHashIpPort,
+     "Kubernetes service cluster ip + port for masquerade purpose"},
+    {"EXTERNAL-IP", T::kHashIpPort,
+     "Kubernetes service external ip + port for masquerade and filter purpose"},
+    {"EXTERNAL-IP-LOCAL", T::kHashIpPort,
+     "Kubernetes service external ip + port with externalTrafficPolicy=local"},
+    {"LOAD-BALANCER", T::kHashIpPort, "Kubernetes service lb portal"},
+    {"LOAD-BALANCER-FW", T::kHashIpPort,
+     "Kubernetes service load balancer ip + port for load balancer with "
+     "sourceRange"},
+    {"LOAD-BALANCER-LOCAL", T::kHashIpPort,
+     "Kubernetes service load balancer ip + port with "
+     "externalTrafficPolicy=local"},
+    {"LOAD-BALANCER-SOURCE-IP", T::kHashIpPortIp,
+     "Kubernetes service load balancer ip + port + source IP for packet filter "
+     "purpose"},
+    {"LOAD-BALANCER-SOURCE-CIDR", T::kHashIpPortNet,
+     "Kubernetes service load balancer ip + port + source cidr for packet "
+     "filter purpose"},
+    {"NODE-PORT-TCP", T::kBitmapPort,
+     "Kubernetes nodeport TCP port for masquerade purpose"},
+    {"NODE-PORT-LOCAL-TCP", T::kBitmapPort,
+     "Kubernetes nodeport TCP port with externalTrafficPolicy=local"},
+    {"NODE-PORT-UDP", T::kBitmapPort,
+     "Kubernetes nodeport UDP port for masquerade purpose"},
+    {"NODE-PORT-LOCAL-UDP", T::kBitmapPort,
+     "Kubernetes nodeport UDP port with externalTrafficPolicy=local"},
+    {"NODE-PORT-SCTP-HASH", T::kHashIpPort,
+     "Kubernetes nodeport SCTP port for masquerade purpose with type 'hash "
+     "ip:port'"},
+    {"NODE-PORT-LOCAL-SCTP-HASH", T::kHashIpPort,
+     "Kubernetes nodeport SCTP port with externalTrafficPolicy=local with type "
+     "'hash ip:port'"},
+    {"HEALTH-CHECK-NODE-PORT", T::kBitmapPort,
+     "Kubernetes health check node port"},
+    {"IPVS-IPS", T::kHashIp, "Kubernetes IPVS IPs"},
+};
+constexpr size_t kMaxNameLength = 31;
+
+}  // namespace
+
+KubeSetInfo DescribeSet(KubeSet set, IpFamily family,
+                        const DialectTraits& traits) {
+  Row row = kRows[static_cast<int>(set)];
+  // 1.14 names and types. Its sets do not tell the families apart.
+  if (!traits.dual_stack) {
+    switch (set) {
+      case KubeSet::kExternalIpLocal:
+      case KubeSet::kHealthCheckNodePort:
+      case KubeSet::kIpvsIps:
+        return {"", row.type, ""};
+      case KubeSet::kNodePortSctp:
+        row = {"NODE-PORT-SCTP", T::kBitmapPort,
+               "Kubernetes nodeport SCTP port for masquerade purpose"};
+        break;
+      case KubeSet::kNodePortLocalSctp:
+        row = {"NODE-PORT-LOCAL-SCTP", T::kBitmapPort,
+               "Kubernetes nodeport SCTP port with "
+               "externalTrafficPolicy=local"};
+        break;
+      default:
+        break;
+    }
+  }
+  const bool v6_prefix = traits.dual_stack && family == IpFamily::kIpv6;
+  std::string name = absl::StrCat(v6_prefix ? "KUBE-6-" : "KUBE-", row.name);
+  if (name.size() > kMaxNameLength) name.resize(kMaxNameLength);
+  return {std::move(name), row.type, row.comment};
+}
+
+int Dimensions(KubeSetType type) {
+  switch (type) {
+    case KubeSetType::kHashIp:
+    case KubeSetType::kBitmapPort:
+      return 1;
+    case KubeSetType::kHashIpPort:
+      return 2;
+    case KubeSetType::kHashIpPortIp:
+    case KubeSetType::kHashIpPortNet:
+      return 3;
+  }
+  return 0;
+}
+
+void AppendMember(KubeSetType type, const KubeSetMember& member,
+                  std::string& out) {
+  char buffer[2 * IpAddress::kMaxTextSize + 32];
+  char* const limit = buffer + sizeof(buffer);
+  char* p = buffer;
+  if (type == KubeSetType::kBitmapPort) {
+    p = std::to_chars(p, limit, member.port).ptr;
+    out.append(buffer, p - buffer);
+    return;
+  }
+  p = member.ip.WriteTo(p);
+  if (type != KubeSetType::kHashIp) {
+    const absl::string_view protocol =
+        member.protocol == Protocol::kTcp   ? ",tcp:"
+        : member.protocol == Protocol::kUdp ? ",udp:"
+                                            : ",sctp:";
+    p = std::copy(protocol.begin(), protocol.end(), p);
+    p = std::to_chars(p, limit, member.port).ptr;
+  }
+  if (Dimensions(type) == 3) {
+    *p++ = ',';
+    p = member.net.address().WriteTo(p);
+    // A host prefix is printed without its length, in both types.
+    if (member.net.length() != member.net.address().bits()) {
+      *p++ = '/';
+      p = std::to_chars(p, limit, member.net.length()).ptr;
+    }
+  }
+  out.append(buffer, p - buffer);
+}
+
+bool CountedSet::Add(const KubeSetMember& member) {
+  return ++counts_[member] == 1;
+}
+
+bool CountedSet::Remove(const KubeSetMember& member) {
+  auto it = counts_.find(member);
+  if (it == counts_.end() || --it->second > 0) return false;
+  counts_.erase(it);
+  return true;
+}
+
+std::vector<KubeSetMember> CountedSet::Members(KubeSetType type) const {
+  std::vector<KubeSetMember> out;
+  out.reserve(counts_.size());
+  for (const auto& entry : counts_) {
+    if (!IsRefused(type, entry.first)) out.push_back(entry.first);
+  }
+  std::sort(out.begin(), out.end());
+  if (type != KubeSetType::kBitmapPort && out.size() > kMaxSetMembers) {
+    out.resize(kMaxSetMembers);
+  }
+  return out;
+}
+
+}  // namespace k8sdns::proxy

@@ -1,0 +1,168 @@
+// The state of the IPVS compiler: internal.
+//
+// A service port has claims on virtual servers, members in sets and addresses
+// to bind; each of these tables knows who claims what, so that a change costs
+// what it changes. What a change touched is kept in a journal, from which the
+// delta is made.
+#ifndef K8SDNS_PROXY_IPVS_STATE_H_
+#define K8SDNS_PROXY_IPVS_STATE_H_
+
+#include <array>
+#include <bitset>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "k8sdns/cluster/cluster.h"
+#include "k8sdns/ipvs/virtual_server.h"
+#include "k8sdns/netfilter/ruleset.h"
+#include "k8sdns/proxy/endpoint_selection.h"
+#include "k8sdns/proxy/ipvs_compiler.h"
+#include "k8sdns/proxy/ipvs_rules.h"
+#include "k8sdns/proxy/ipvs_sets.h"
+#include "k8sdns/proxy/node_view.h"
+#include "k8sdns/proxy/service_ports.h"
+
+namespace k8sdns::proxy {
+
+// One virtual server that a service port wants.
+struct VirtualClaim {
+  ipvs::ServiceKey key;
+  bool local = false;  // by policy Local
+  bool bind = false;   // to kube-ipvs0
+};
+
+// One service port in one family.
+struct IpvsPort {
+  ServicePortInfo info;
+  std::vector<VirtualClaim> claims;
+  std::vector<std::pair<KubeSet, KubeSetMember>> members;
+  std::vector<NoNodeAccess> no_node_access;
+  // What depends on the endpoints, sorted by address and port.
+  std::vector<KubeSetMember> loopback;
+  std::vector<ipvs::RealServer> cluster;
+  std::vector<ipvs::RealServer> local;
+  bool local_differs = false;  // else `local` is empty and `cluster` is meant
+};
+
+// A Service with its endpoint objects, by family.
+struct IpvsService {
+  struct Family {
+    std::vector<std::unique_ptr<IpvsPort>> ports;
+    std::vector<CompactSlice> slices;  // by name
+  };
+  std::array<Family, 2> families;
+};
+
+// What was there before the change.
+struct IpvsJournal {
+  absl::flat_hash_map<ipvs::ServiceKey, std::optional<ipvs::VirtualServer>>
+      servers;
+  // By family, set and member.
+  absl::btree_map<std::pair<int, KubeSetMember>, bool> members;
+  absl::btree_map<IpAddress, bool> bound;
+  bool rules[2] = {false, false};
+};
+
+class IpvsState {
+ public:
+  IpvsState(const KubeProxyConfig& config, const IpvsOptions& options);
+
+  void Load(const Cluster& cluster);
+  void Apply(const WatchEvent& event, IpvsDelta* delta);
+  const netfilter::Ruleset& Rules(IpFamily family);
+
+  struct FamilyState {
+    NodeView node;
+    std::vector<IpAddress> node_port_ips;  // of virtual servers
+    absl::flat_hash_map<IpAddress, bool> node_addresses;
+    std::array<CountedSet, kKubeSets> sets;
+    // By the port's place in the order.
+    absl::btree_map<std::pair<std::string, int>, std::vector<NoNodeAccess>>
+        no_node_access;
+    std::bitset<kKubeSets> wanted;
+    bool rules_stale = true;
+    std::optional<netfilter::Ruleset> rules;
+  };
+
+  const KubeProxyConfig config;
+  const IpvsOptions options;
+  const DialectTraits traits;
+  const ProxyFeatures features;
+  std::vector<IpFamily> families;
+  Findings findings;
+  std::array<FamilyState, 2> by_family;
+  ipvs::Table servers;
+
+ private:
+  // Ports that claim a virtual server, by order; the last one has it.
+  struct Claimant {
+    IpvsPort* port;
+    uint32_t claim;
+  };
+  using Claimants = absl::InlinedVector<Claimant, 1>;
+
+  Findings* report() { return options.report ? &findings : nullptr; }
+  EndpointReader Reader(IpFamily family);
+
+  void SetNode(const Node* node);
+  void RebuildAll();
+  void PutNode(const Node& node);
+  void PutService(const Service& service, bool deleted);
+  void PutSlice(const EndpointSlice& slice, bool deleted);
+  void PutEndpoints(const Endpoints& endpoints, bool deleted);
+  void RemoveSlice(const std::string& service, const std::string& name);
+  IpvsService& ServiceOf(const std::string& key);
+  void DropIfEmpty(const std::string& key);
+
+  // ---- of one port ----
+  void ReadEndpoints(const IpvsService::Family& from, IpvsPort& port);
+  void MakeClaims(IpFamily family, IpvsPort& port);
+  void ClaimNodePort(const FamilyState& state, IpvsPort& port);
+  void ClaimLoadBalancers(const FamilyState& state, IpvsPort& port);
+  void ChangeEndpoints(IpFamily family, const IpvsService::Family& from,
+                       IpvsPort& port);
+  // Enters into, and takes out of, the tables.
+  void Enter(IpFamily family, IpvsPort& port);
+  void Leave(IpFamily family, IpvsPort& port);
+
+  void Claim(IpvsPort& port, uint32_t claim);
+  void Unclaim(IpvsPort& port, uint32_t claim);
+  // Writes what the claimants of `key` want into `servers`.
+  void Settle(const ipvs::ServiceKey& key, const Claimants& claimants);
+  void Program(const Claimant& owner, ipvs::VirtualServer& server) const;
+  void AddMember(IpFamily family, KubeSet set, const KubeSetMember& member);
+  void RemoveMember(IpFamily family, KubeSet set, const KubeSetMember& member);
+  void Bind(const IpAddress& address);
+  void Unbind(const IpAddress& address);
+  void NoteMember(IpFamily family, KubeSet set, const KubeSetMember& member,
+                  bool before);
+  void NoteServer(const ipvs::ServiceKey& key);
+  void WantedChanged(IpFamily family, KubeSet set);
+  bool IsExcluded(const IpAddress& address) const;
+  void WriteDelta(IpvsDelta& delta);
+
+  ipvs::Scheduler scheduler_;
+  std::vector<IpPrefix> excluded_;
+  HintSets zone_hints_;
+  HintSets node_hints_;
+  absl::flat_hash_map<std::string, std::unique_ptr<IpvsService>> services_;
+  // The service of each slice: its label may change.
+  absl::flat_hash_map<std::string, std::string> service_of_slice_;
+  absl::flat_hash_map<ipvs::ServiceKey, Claimants> claimants_;
+  IpvsJournal journal_;
+  bool journaling_ = false;
+  // Scratch memory.
+  EndpointList list_;
+  SelectedEndpoints selected_;
+  CompactSlice compact_;
+};
+
+}  // namespace k8sdns::proxy
+
+#endif  // K8SDNS_PROXY_IPVS_STATE_H_
