@@ -186,6 +186,10 @@ std::string RefusalOf(const EndpointAddress& a) {
 
 std::string RefusalOf(const std::vector<EndpointSubset>& subsets) {
   for (const EndpointSubset& s : subsets) {
+    // Truncation may have left nothing of a subset.
+    if (s.addresses.empty() && s.not_ready_addresses.empty()) {
+      return "a subset has no addresses";
+    }
     for (const auto* list : {&s.addresses, &s.not_ready_addresses}) {
       for (const EndpointAddress& a : *list) {
         if (std::string why = RefusalOf(a); !why.empty()) return why;
