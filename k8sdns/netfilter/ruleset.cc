@@ -116,6 +116,7 @@ std::optional<ChainId> Table::FindChain(Hook hook) const {
 void Table::RemoveChain(ChainId chain) {
   ChainData& c = chains_[chain];
   by_name_.erase(c.name);
+  counters_.erase(chain);
   c = ChainData();
   --live_chains_;
 }
@@ -144,6 +145,19 @@ void Table::SortChains() {
     if (ra != rb) return ra < rb;
     return ra == hooks.size() && name(a) < name(b);
   });
+}
+
+Counters Table::counters(ChainId chain) const {
+  auto it = counters_.find(chain);
+  return it == counters_.end() ? Counters() : it->second;
+}
+
+void Table::set_counters(ChainId chain, const Counters& counters) {
+  if (counters == Counters()) {
+    counters_.erase(chain);
+  } else {
+    counters_[chain] = counters;
+  }
 }
 
 size_t Table::rule_count() const {
@@ -211,6 +225,12 @@ void Table::ClearRules(ChainId chain) {
   c.rules = 0;
 }
 
+void Table::RenameChain(ChainId chain, absl::string_view to) {
+  by_name_.erase(chains_[chain].name);
+  chains_[chain].name = strings_->Intern(to);
+  by_name_[chains_[chain].name] = chain;
+}
+
 void Table::Compact() {
   std::vector<uint32_t> packed;
   size_t total = 0;
@@ -244,6 +264,7 @@ Ruleset Ruleset::Clone() const {
     copy.tables_[i]->Rebind(copy.strings_.get());
   }
   copy.order_ = order_;
+  copy.comments_ = comments_;
   return copy;
 }
 
@@ -254,6 +275,11 @@ Table& Ruleset::AddTable(TableId id) {
     order_.push_back(id);
   }
   return *slot;
+}
+
+void Ruleset::RemoveTable(TableId id) {
+  tables_[static_cast<int>(id)] = nullptr;
+  order_.erase(std::remove(order_.begin(), order_.end(), id), order_.end());
 }
 
 const Table* Ruleset::table(TableId id) const {

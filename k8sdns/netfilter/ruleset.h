@@ -28,6 +28,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -162,11 +163,12 @@ class RuleBuilder {
   // Adds an op of a stored rule (of the same string pool).
   RuleBuilder& Add(OpView op);
 
+  // Adds an op by its bytes: `size` is that of the struct of `kind`.
+  void AddBytes(OpKind kind, const uint8_t* bytes, size_t size);
+
   RuleView view() const { return RuleView(words_.data()); }
 
  private:
-  void AddBytes(OpKind kind, const uint8_t* bytes, size_t size);
-
   std::vector<uint32_t> words_;
 };
 
@@ -206,6 +208,10 @@ class Table {
   void set_policy(ChainId chain, Policy policy) {
     chains_[chain].policy = policy;
   }
+
+  // Of the policy of a built-in chain; zero unless a dump's were kept.
+  Counters counters(ChainId chain) const;
+  void set_counters(ChainId chain, const Counters& counters);
 
   size_t rule_count(ChainId chain) const { return chains_[chain].rules; }
   size_t rule_count() const;
@@ -249,6 +255,9 @@ class Table {
   // Removes rule `position`, counted from 0. O(size of the chain).
   void Erase(ChainId chain, size_t position);
   void ClearRules(ChainId chain);
+  // A chain of the name `to` must not exist. Rules that jump to it by its old
+  // name are not changed.
+  void RenameChain(ChainId chain, absl::string_view to);
 
   // Drops the space that moved and removed chains left behind. Iteration in
   // chain order is fastest afterwards.
@@ -276,6 +285,7 @@ class Table {
   std::vector<ChainData> chains_;
   std::vector<ChainId> order_;
   absl::flat_hash_map<StringId, ChainId> by_name_;
+  absl::flat_hash_map<ChainId, Counters> counters_;  // those not zero
   size_t live_chains_ = 0;
 };
 
@@ -299,6 +309,20 @@ class Ruleset {
   Table* table(TableId id);
   // In the order in which they were added.
   const std::vector<TableId>& tables() const { return order_; }
+  void RemoveTable(TableId id);
+
+  // The comment lines of a dump before a table, and those at its end, each
+  // with its newline; "" unless they were kept.
+  const std::string& comments(TableId table) const {
+    return comments_[static_cast<int>(table)];
+  }
+  const std::string& final_comments() const { return comments_[kTableCount]; }
+  void set_comments(TableId table, std::string text) {
+    comments_[static_cast<int>(table)] = std::move(text);
+  }
+  void set_final_comments(std::string text) {
+    comments_[kTableCount] = std::move(text);
+  }
 
   size_t rule_count() const;
   // Heap memory of rules, chains and names.
@@ -309,6 +333,7 @@ class Ruleset {
   std::unique_ptr<StringPool> strings_;
   std::array<std::unique_ptr<Table>, kTableCount> tables_;
   std::vector<TableId> order_;
+  std::array<std::string, kTableCount + 1> comments_;
 };
 
 }  // namespace k8sdns::netfilter
