@@ -40,6 +40,7 @@ class GlibcSender {
            GlibcBuffer& second);
   GlibcErrno error() const { return error_; }
   void clear_error() { error_ = GlibcErrno::kNone; }
+  void set_error(GlibcErrno error) { error_ = error; }
   // A random number decided which server came first.
   bool rotated() const { return rotated_; }
 

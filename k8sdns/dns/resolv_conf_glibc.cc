@@ -186,8 +186,11 @@ class GlibcReader {
       Ignore(whole, "more than 3 name servers");
       return;
     }
+    // An unknown zone is dropped; only link-local servers cannot be reached
+    // without one.
     out_.servers.push_back(
-        {UnmapIpv4(address->address), address->zone, address->bad_zone});
+        {UnmapIpv4(address->address), address->zone,
+         address->bad_zone && address->address.IsLinkLocal()});
   }
 
   // "address[/mask] ...". A token that the loop cannot get past is read for

@@ -60,6 +60,7 @@ struct DnsAddresses {
   NssStatus status = NssStatus::kNotFound;
   std::vector<IpAddress> addresses;
   std::string canonical_name;
+  size_t bytes = 0;  // of the caller's buffer
 };
 
 class Glibc {
@@ -104,28 +105,34 @@ class Glibc {
     const std::optional<Labels> labels = GlibcName(name);
     if (!labels.has_value()) {
       h_errno_ = HErrno::kNoRecovery;
+      sender_.set_error(GlibcErrno::kMessageSize);
       return false;
     }
     second_.length = 0;
-    if (settings_.no_aaaa && types.size() == 1 && types[0] == kTypeAaaa) {
-      first_.answer = Answer::NoData();  // made up without asking anybody
-    } else {
-      std::vector<OutgoingQuery> queries;
-      for (uint16_t type : types) {
-        OutgoingQuery q;
-        q.type = type;
-        q.labels = *labels;
-        if (settings_.edns0) q.flags.edns_size = kEdnsSize;
-        q.flags.ad = settings_.trust_ad;
-        queries.push_back(std::move(q));
-      }
-      const int n = sender_.Send(queries, first_, second_);
-      if (n < 0) {
-        h_errno_ = HErrno::kTryAgain;
-        return false;
-      }
-      first_.length = n;
+    // no-aaaa asks for A instead, without EDNS, to tell NXDOMAIN from NODATA.
+    const bool suppressed =
+        settings_.no_aaaa && types.size() == 1 && types[0] == kTypeAaaa;
+    std::vector<OutgoingQuery> queries;
+    for (uint16_t type : types) {
+      OutgoingQuery q;
+      q.type = suppressed ? kTypeA : type;
+      q.labels = *labels;
+      if (settings_.edns0 && !suppressed) q.flags.edns_size = kEdnsSize;
+      q.flags.ad = settings_.trust_ad;
+      queries.push_back(std::move(q));
     }
+    if (suppressed) first_ = GlibcBuffer();
+    const int n = sender_.Send(queries, first_, second_);
+    if (suppressed) {
+      first_.answer.records.clear();
+      // Without any packet the failure is overlooked: NODATA.
+      if (n < 0 && first_.length == 0) return Judge();
+    }
+    if (n < 0) {
+      h_errno_ = HErrno::kTryAgain;
+      return false;
+    }
+    first_.length = n;
     return Judge();
   }
 
@@ -270,8 +277,24 @@ class Glibc {
     }
   }
 
-  // gethostbyname3_context() and getanswer_r(): one family.
+  // A result that does not fit the caller's buffer makes it double the buffer
+  // and ask again from the start: large answers cost more queries.
+  template <typename Lookup>
+  static DnsAddresses UntilItFits(Lookup lookup) {
+    size_t room = 1024;
+    while (true) {
+      DnsAddresses out = lookup();
+      if (out.bytes <= room) return out;
+      room *= 2;
+    }
+  }
+
   DnsAddresses OneFamily(absl::string_view name, uint16_t type) {
+    return UntilItFits([&] { return OneFamilyOnce(name, type); });
+  }
+
+  // gethostbyname3_context() and getanswer_r(): one family.
+  DnsAddresses OneFamilyOnce(absl::string_view name, uint16_t type) {
     DnsAddresses out;
     if (!Search(name, {type})) {
       out.status = FailureStatus();
@@ -289,11 +312,29 @@ class Glibc {
       out.status = NssStatus::kTryAgain;
       return out;
     }
+    out.bytes = HostentBytes(out.addresses.size(), type);
     h_errno_ = HErrno::kSuccess;
     out.status = NssStatus::kSuccess;
     out.canonical_name = Printed(canonical);
     if (type == kTypeA) SortByList(out.addresses);
     return out;
+  }
+
+  // The names, the addresses, and a null-terminated array of pointers for each.
+  size_t HostentBytes(size_t addresses, uint16_t type) const {
+    std::vector<std::string> names = {ShowName(first_.query.labels)};
+    for (const AnswerRecord& r : first_.answer.records) {
+      if (r.type == kTypeCname && IsHostName(r.target)) {
+        names.push_back(r.target);
+      }
+    }
+    size_t bytes = 0;
+    for (const std::string& n : names) bytes += Printed(n).size() + 1;
+    const auto align = [&](size_t to) { bytes = (bytes + to - 1) / to * to; };
+    align(4);
+    bytes += addresses * (type == kTypeA ? 4 : 16);
+    align(8);
+    return bytes + 8 * (addresses + 1 + names.size());
   }
 
   // addrsort(): by the first entry of `sortlist` that matches.
@@ -333,13 +374,26 @@ class Glibc {
     return NssStatus::kSuccess;
   }
 
-  // _nss_dns_gethostbyname4_r(): both families.
   DnsAddresses BothFamilies(absl::string_view name) {
-    DnsAddresses out;
     if (!IsHostName(name)) {
       h_errno_ = HErrno::kHostNotFound;
-      return out;
+      return {};
     }
+    return UntilItFits([&] {
+      DnsAddresses out = BothFamiliesOnce(name);
+      constexpr size_t kTuple = 40;  // struct gaih_addrtuple
+      const size_t name_bytes = out.canonical_name.size() + 1;
+      if (out.addresses.size() == 1) out.bytes = kTuple + name_bytes;
+      if (out.addresses.size() > 1) {
+        out.bytes = kTuple * out.addresses.size() + (name_bytes + 7) / 8 * 8;
+      }
+      return out;
+    });
+  }
+
+  // _nss_dns_gethostbyname4_r().
+  DnsAddresses BothFamiliesOnce(absl::string_view name) {
+    DnsAddresses out;
     const bool found = settings_.no_aaaa ? Search(name, {kTypeA})
                                          : Search(name, {kTypeA, kTypeAaaa});
     if (!found) {
