@@ -18,7 +18,7 @@ constexpr absl::string_view kVersion = "1.1.0";  // of the DNS specification
 
 Hit MakeHit(absl::string_view host, int32_t port) {
   Hit hit;
-  hit.host = std::string(host);
+  hit.host = host;
   hit.address = ParseGoIp(host);
   hit.port = port;
   return hit;
@@ -204,7 +204,8 @@ Hits CoreDnsBackend::FindPods(const Parsed& parsed,
   const std::string ip = absl::StrReplaceAll(pod, {{"-", v4 ? "." : ":"}});
   Hits hits;
   const auto add = [&] {
-    Hit hit = MakeHit(ip, 0);
+    Hit hit;
+    hit.address = ParseGoIp(ip);
     if (with_targets) {
       hit.target = absl::StrCat(pod, ".", parsed.namespace_, ".pod.",
                                 Suffix(question.zone));
@@ -232,6 +233,15 @@ Hits CoreDnsBackend::FindServices(const Parsed& parsed, absl::string_view zone,
   const CoreDnsIndex::ServiceEntry* entry =
       index_.FindService(parsed.namespace_, parsed.service);
   if (entry == nullptr) return hits;
+  if (!entry->addresses.empty() && !with_targets && parsed.endpoint.empty() &&
+      parsed.port.empty() && parsed.protocol.empty() &&
+      !options_.ignore_empty_service) {
+    hits.name_error = false;
+    for (const IpAddress& address : entry->addresses) {
+      hits.items.emplace_back().address = address;
+    }
+    return hits;
+  }
   const Service& service = *entry->service;
   const auto ips = ClusterIps(service);
   const bool headless = ips[0] == "None";
@@ -344,7 +354,7 @@ Hits CoreDnsBackend::Reverse(const ZoneQuestion& question) const {
   const Service* service = index_.FindServiceByIp(ip);
   if (service != nullptr && visible(service->metadata.namespace_)) {
     Hit hit;
-    hit.host =
+    hit.target =
         absl::StrCat(service->metadata.name, ".", service->metadata.namespace_,
                      ".svc.", Suffix(primary_zone_));
     hits.items.push_back(std::move(hit));
@@ -359,7 +369,7 @@ Hits CoreDnsBackend::Reverse(const ZoneQuestion& question) const {
         // A slice without a Service's label leaves an empty label here, and
         // so a reply that cannot be sent.
         Hit hit;
-        hit.host = absl::StrCat(
+        hit.target = absl::StrCat(
             EndpointName(endpoint, address), ".", slice->ServiceName(), ".",
             slice->metadata.namespace_, ".svc.", Suffix(primary_zone_));
         hits.items.push_back(std::move(hit));
@@ -374,7 +384,8 @@ Hits CoreDnsBackend::NameServers(absl::string_view zone) const {
   Hits hits;
   bool found = false;
   const auto add = [&](std::string target, absl::string_view ip) {
-    Hit hit = MakeHit(ip, 0);
+    Hit hit;
+    hit.address = ParseGoIp(ip);
     hit.target = std::move(target);
     hits.items.push_back(std::move(hit));
   };

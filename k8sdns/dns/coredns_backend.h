@@ -20,11 +20,13 @@ namespace k8sdns::dns {
 
 // One thing found (msg.Service in CoreDNS).
 struct Hit {
-  std::string host;                  // an address or a name
+  // An address or a name, as an object of the index has it; empty if the
+  // address comes from elsewhere.
+  absl::string_view host;
   std::optional<IpAddress> address;  // the host's, if it is one
   int32_t port = 0;                  // -1: it has none
-  // The name under which an address is known, for SRV and NS records; filled
-  // in only where it is asked for.
+  // The name under which an address is known, for SRV, NS and PTR records;
+  // otherwise filled in only where it is asked for.
   std::string target;
 };
 
@@ -62,9 +64,9 @@ class CoreDnsBackend {
   // All types but PTR and TXT. With `exact_apex`, an address question for the
   // apex is answered with what the zone has there (nothing).
   Hits Services(const ZoneQuestion& question, bool with_targets) const;
-  // The text of a TXT question's answer in `items[0].host`.
+  // The text of a TXT question's answer in `host`.
   Hits Text(const ZoneQuestion& question) const;
-  // Targets of PTR records as `host`.
+  // The targets of PTR records.
   Hits Reverse(const ZoneQuestion& question) const;
   // The zone's name servers: targets with addresses.
   Hits NameServers(absl::string_view zone) const;

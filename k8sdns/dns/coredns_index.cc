@@ -1,5 +1,10 @@
 #include "k8sdns/dns/coredns_index.h"
 
+#include <optional>
+#include <string>
+
+#include "k8sdns/dns/domain_name.h"
+
 namespace k8sdns::dns {
 
 absl::InlinedVector<absl::string_view, 2> ClusterIps(const Service& service) {
@@ -40,17 +45,26 @@ void CoreDnsIndex::Build(const Cluster& cluster, const CoreDnsOptions& options,
 
 void CoreDnsIndex::AddService(const ObjectSet<Service>::Pointer& service) {
   objects_.push_back(service);
-  services_[Key(service->metadata.namespace_, service->metadata.name)].service =
-      service.get();
+  const std::string& namespace_ =
+      *names_of_namespaces_.insert(service->metadata.namespace_).first;
+  ServiceEntry& entry = services_[Key(namespace_, service->metadata.name)];
+  entry.service = service.get();
+  bool plain = service->spec.type != ServiceType::kExternalName;
   for (absl::string_view ip : ClusterIps(*service)) {
     services_by_ip_.try_emplace(ip, service.get());
+    const std::optional<IpAddress> address = ParseGoIp(ip);
+    plain = plain && address.has_value();
+    if (plain) entry.addresses.push_back(*address);
   }
+  if (!plain) entry.addresses.clear();
 }
 
 void CoreDnsIndex::AddSlice(const ObjectSet<EndpointSlice>::Pointer& slice) {
   objects_.push_back(slice);
-  services_[Key(slice->metadata.namespace_, slice->ServiceName())]
-      .slices.push_back(slice.get());
+  const std::string& namespace_ =
+      *names_of_namespaces_.insert(slice->metadata.namespace_).first;
+  services_[Key(namespace_, slice->ServiceName())].slices.push_back(
+      slice.get());
   for (const Endpoint& endpoint : slice->endpoints) {
     if (!endpoint.IsReady()) continue;
     for (const std::string& address : endpoint.addresses) {

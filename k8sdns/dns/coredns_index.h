@@ -11,11 +11,13 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/container/node_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/dns/label_selector.h"
 #include "k8sdns/dns/zone.h"
+#include "k8sdns/net/ip_address.h"
 
 namespace k8sdns::dns {
 
@@ -25,6 +27,9 @@ class CoreDnsIndex {
   struct ServiceEntry {
     const Service* service = nullptr;  // null: slices without their Service
     absl::InlinedVector<const EndpointSlice*, 1> slices;
+    // What most questions are about, without a look at the Service: its cluster
+    // IPs, if it has nothing but these.
+    absl::InlinedVector<IpAddress, 1> addresses;
   };
 
   void Build(const Cluster& cluster, const CoreDnsOptions& options,
@@ -52,6 +57,8 @@ class CoreDnsIndex {
   void AddPod(const ObjectSet<Pod>::Pointer& pod);
 
   std::vector<std::shared_ptr<const void>> objects_;
+  // Keys share one text a namespace, which stays in the processor's cache.
+  absl::node_hash_set<std::string> names_of_namespaces_;
   absl::flat_hash_map<Key, ServiceEntry> services_;
   absl::flat_hash_map<absl::string_view, const Service*> services_by_ip_;
   absl::flat_hash_map<absl::string_view,

@@ -5,11 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -50,6 +51,36 @@ struct Records {
   std::vector<ResourceRecord> records;
 };
 
+// The hosts of one answer. Few are compared one by one.
+class SeenHosts {
+ public:
+  // False if it is there already.
+  bool Insert(const Hit& hit) {
+    if (many_.empty() && few_.size() < kFew) {
+      for (const Hit* other : few_) {
+        if (other->host == hit.host && other->address == hit.address) {
+          return false;
+        }
+      }
+      few_.push_back(&hit);
+      return true;
+    }
+    if (many_.empty()) {
+      for (const Hit* other : few_) many_.insert(KeyOf(*other));
+    }
+    return many_.insert(KeyOf(hit)).second;
+  }
+
+ private:
+  static constexpr size_t kFew = 16;
+  using Key = std::pair<absl::string_view, IpAddress>;
+
+  static Key KeyOf(const Hit& hit) { return {hit.host, *hit.address}; }
+
+  absl::InlinedVector<const Hit*, kFew> few_;
+  absl::flat_hash_set<Key> many_;
+};
+
 class CoreDnsServer : public Zone::Server {
  public:
   CoreDnsServer(CoreDnsBackend backend, std::vector<std::string> zones,
@@ -88,7 +119,7 @@ class CoreDnsServer : public Zone::Server {
   Records Addresses(const Context& context, const ZoneQuestion& question,
                     Targets& targets) const;
   void AddAlias(const Context& context, const ZoneQuestion& question,
-                const std::string& host, Targets& targets, Records& out) const;
+                absl::string_view host, Targets& targets, Records& out) const;
   void AddServers(const ZoneQuestion& question, DnsResponse& response) const;
   bool AddPorts(const ZoneQuestion& question, DnsResponse& response) const;
   ResourceRecord Soa(absl::string_view zone) const;
@@ -239,8 +270,8 @@ DnsResponse CoreDnsServer::Kubernetes(const DnsQuestion& question,
       Hits text = backend_.Text(q);
       found.name_error = text.name_error;
       for (const Hit& f : text.items) {
-        found.records.push_back(
-            {question.name, kTextTtl, RecordType::kTxt, TxtData{{f.host}}});
+        found.records.push_back({question.name, kTextTtl, RecordType::kTxt,
+                                 TxtData{{std::string(f.host)}}});
       }
       break;
     }
@@ -258,9 +289,9 @@ DnsResponse CoreDnsServer::Kubernetes(const DnsQuestion& question,
       found.name_error = hits.name_error;
       absl::flat_hash_set<absl::string_view> seen;
       for (const Hit& f : hits.items) {
-        if (!seen.insert(f.host).second) continue;
+        if (!seen.insert(f.target).second) continue;
         found.records.push_back(
-            NameRecord(qname, ttl(), RecordType::kPtr, Fqdn(f.host)));
+            NameRecord(qname, ttl(), RecordType::kPtr, Fqdn(f.target)));
       }
       break;
     }
@@ -298,9 +329,7 @@ DnsResponse CoreDnsServer::Kubernetes(const DnsQuestion& question,
     if (!MatchZone(fallthrough_, qname).empty()) return Forward(question);
     return Negative(Rcode::kNxDomain, asked_zone);
   }
-  for (ResourceRecord& record : found.records) {
-    response.answer.push_back(std::move(record));
-  }
+  if (response.answer.empty()) response.answer = std::move(found.records);
   if (response.answer.empty()) return Negative(Rcode::kNoError, asked_zone);
   response.authoritative = true;
   response.truncated = found.truncated;
@@ -313,7 +342,8 @@ Records CoreDnsServer::Addresses(const Context& context,
   Records out;
   const Hits hits = backend_.Services(question, false);
   out.name_error = hits.name_error;
-  absl::flat_hash_set<absl::string_view> seen;
+  SeenHosts seen;
+  out.records.reserve(hits.items.size());
   for (const Hit& f : hits.items) {
     if (!f.address.has_value()) {
       AddAlias(context, question, f.host, targets, out);
@@ -322,7 +352,7 @@ Records CoreDnsServer::Addresses(const Context& context,
     const bool wanted = f.address->is_v4() ? question.type == RecordType::kA
                                            : question.type == RecordType::kAaaa;
     if (!wanted) continue;
-    if (hits.items.size() > 1 && !seen.insert(f.host).second) continue;
+    if (hits.items.size() > 1 && !seen.Insert(f)) continue;
     out.records.push_back(AddressRecord(question.qname, ttl(), *f.address));
   }
   return out;
@@ -331,7 +361,7 @@ Records CoreDnsServer::Addresses(const Context& context,
 // Adds a CNAME record and what it leads to.
 void CoreDnsServer::AddAlias(const Context& context,
                              const ZoneQuestion& question,
-                             const std::string& host, Targets& targets,
+                             absl::string_view host, Targets& targets,
                              Records& out) const {
   const std::string target = Fqdn(host);
   // A name that leads to itself or below itself, and loops.
@@ -393,7 +423,9 @@ bool CoreDnsServer::AddPorts(const ZoneQuestion& question,
   const uint16_t weight =
       static_cast<uint16_t>(std::max(1.0, std::floor(100.0 / total * 100.0)));
   absl::flat_hash_set<std::pair<absl::string_view, int32_t>> ports;
-  absl::flat_hash_set<std::pair<absl::string_view, absl::string_view>> hosts;
+  absl::flat_hash_set<
+      std::tuple<absl::string_view, absl::string_view, IpAddress>>
+      hosts;
   for (const Hit& f : hits.items) {
     if (f.port == -1) continue;
     if (ports.insert({f.target, f.port}).second) {
@@ -401,7 +433,7 @@ bool CoreDnsServer::AddPorts(const ZoneQuestion& question,
           {std::string(question.qname), ttl(), RecordType::kSrv,
            SrvData{0, weight, static_cast<uint16_t>(f.port), f.target}});
     }
-    if (hosts.insert({f.target, f.host}).second) {
+    if (hosts.insert({f.target, f.host, *f.address}).second) {
       response.additional.push_back(AddressRecord(f.target, ttl(), *f.address));
     }
   }

@@ -1,6 +1,7 @@
 #include "k8sdns/dns/domain_name.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,12 +21,34 @@ constexpr size_t kMaxLabel = 63;
 constexpr size_t kMaxName = 255;  // in a message, with length bytes
 
 // Characters that are printed as they are (what miekg/dns does not escape).
-bool IsPlain(char c) {
+constexpr bool IsPlain(char c) {
   return c > ' ' && c <= '~' && c != '.' && c != '\\' && c != '\'' &&
          c != '@' && c != ';' && c != '(' && c != ')' && c != '"';
 }
 
 bool IsDigit(char c) { return absl::ascii_isdigit(c); }
+
+// Which bytes are plain.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain = {};
+  for (int c = 0; c < 256; ++c) plain[c] = IsPlain(static_cast<char>(c));
+  return plain;
+}();
+
+// True if the name is in normal form already and has no escapes: plain labels
+// of a proper size, and a final dot.
+bool IsNormal(absl::string_view name) {
+  if (name.empty() || name.size() + 1 > kMaxName || name.back() != '.') {
+    return false;
+  }
+  size_t start = 0;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (kPlain[static_cast<uint8_t>(name[i])]) continue;
+    if (name[i] != '.' || i == start || i - start > kMaxLabel) return false;
+    start = i + 1;
+  }
+  return true;
+}
 
 // The bytes that the character at `i` takes in the text: 1, 2 (\.) or 4 (\046).
 size_t Step(absl::string_view name, size_t i) {
@@ -54,9 +77,13 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
 
 }  // namespace
 
+bool IsNormalName(absl::string_view name) {
+  return name == "." || IsNormal(name);
+}
+
 absl::StatusOr<std::string> NormalizeName(absl::string_view name) {
   if (name.empty()) return NameError(name, "is empty");
-  if (name == ".") return std::string(name);
+  if (name == "." || IsNormal(name)) return std::string(name);
   std::string out;
   out.reserve(name.size() + 1);
   size_t label = 0;  // bytes of the label so far
@@ -105,7 +132,7 @@ absl::StatusOr<std::string> NormalizeName(absl::string_view name) {
 }
 
 bool IsEncodable(absl::string_view name) {
-  if (name == ".") return true;
+  if (name == "." || IsNormal(name)) return true;
   size_t label = 0;
   size_t total = 1;
   for (size_t i = 0; i < name.size();) {
@@ -161,6 +188,7 @@ bool IsSubDomain(absl::string_view parent, absl::string_view child) {
 
 size_t WireSize(absl::string_view name) {
   if (name.empty() || name == ".") return 1;
+  if (name.find('\\') == name.npos) return name.size() + 1;
   size_t size = 1;
   for (size_t i = 0; i < name.size(); i += Step(name, i)) ++size;
   return size;

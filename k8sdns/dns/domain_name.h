@@ -20,6 +20,8 @@ using NameLabels = absl::InlinedVector<absl::string_view, 8>;
 // message: an empty label, a label over 63 bytes, more than 255 bytes in all, a
 // bad escape.
 absl::StatusOr<std::string> NormalizeName(absl::string_view name);
+// True if NormalizeName() would return the name as it is, which has no escapes.
+bool IsNormalName(absl::string_view name);
 
 // True if a server can put the name, which ends in a dot, into a message.
 bool IsEncodable(absl::string_view name);

@@ -11,11 +11,11 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "k8sdns/dns/domain_name.h"
 #include "k8sdns/dns/kube_dns_tree.h"
 #include "k8sdns/dns/message_size.h"
@@ -102,7 +102,9 @@ class KubeDnsServer : public Zone::Server {
   // The targets of the CNAME records so far.
   using Targets = std::vector<std::string>;
 
-  Lookup Find(absl::string_view name, bool exact) const;
+  Lookup Find(absl::string_view name, OwnNames own_names) const;
+  Lookup FindExact(absl::string_view name) const;
+  Lookup FindAt(absl::string_view name, OwnNames own_names, bool exact) const;
   DnsResponse Forward(const DnsQuestion& question) const;
   DnsResponse Reverse(const DnsQuestion& question,
                       absl::string_view name) const;
@@ -149,28 +151,45 @@ DnsResponse KubeDnsServer::NameError() const {
   return response;
 }
 
-Lookup KubeDnsServer::Find(absl::string_view name, bool exact) const {
+Lookup KubeDnsServer::Find(absl::string_view name, OwnNames own_names) const {
+  return FindAt(name, own_names, false);
+}
+
+Lookup KubeDnsServer::FindExact(absl::string_view name) const {
+  return FindAt(name, OwnNames::kNo, true);
+}
+
+Lookup KubeDnsServer::FindAt(absl::string_view name, OwnNames own_names,
+                             bool exact) const {
   while (absl::EndsWith(name, ".")) name.remove_suffix(1);
-  std::vector<absl::string_view> path = absl::StrSplit(name, '.');
-  std::reverse(path.begin(), path.end());
+  // Labels from the root down; this server does not know escapes.
+  absl::InlinedVector<absl::string_view, 8> path;
+  for (size_t end = name.size(); end != name.npos;) {
+    const size_t dot = end == 0 ? name.npos : name.rfind('.', end - 1);
+    const size_t start = dot == name.npos ? 0 : dot + 1;
+    path.push_back(name.substr(start, end - start));
+    end = dot;
+  }
   Lookup lookup;
   // A Pod's record needs no Pod; only its place and its label count. The
   // domain is not compared.
   if (path.size() == tree_.domain_labels() + 3 &&
       path[tree_.domain_labels()] == "pod" &&
       !absl::c_linear_search(path, "*")) {
-    std::string ip = absl::StrReplaceAll(path.back(), {{"-", "."}});
-    if (!ParseGoIp(ip).has_value()) {
+    const std::string ip = absl::StrReplaceAll(path.back(), {{"-", "."}});
+    TreeRecord record;
+    record.address = ParseGoIp(ip);
+    if (!record.address.has_value()) {
       lookup.found = Found::kBadPodIp;
       return lookup;
     }
-    lookup.records.push_back({std::move(ip), 0, ""});
+    lookup.records.push_back(std::move(record));
   } else if (exact) {
     if (auto record = tree_.FindExact(path)) {
       lookup.records.push_back(*std::move(record));
     }
   } else {
-    lookup.records = tree_.Find(path);
+    lookup.records = tree_.Find(path, own_names);
   }
   if (!lookup.records.empty()) lookup.found = Found::kRecords;
   return lookup;
@@ -293,20 +312,19 @@ void KubeDnsServer::AnswerFromTree(const DnsQuestion& question,
     case RecordType::kTxt:
     case RecordType::kMx:
       // Nothing has a text or takes mail.
-      found = Find(name, false).found;
+      found = Find(name, OwnNames::kNo).found;
       break;
     case RecordType::kCname: {
-      const Lookup lookup = Find(name, true);
+      const Lookup lookup = FindExact(name);
       found = lookup.found;
-      if (!lookup.records.empty() &&
-          !ParseGoIp(lookup.records[0].host).has_value()) {
+      if (!lookup.records.empty() && !lookup.records[0].address.has_value()) {
         response.answer.push_back({question.name, kTtl, RecordType::kCname,
                                    NameData{Fqdn(lookup.records[0].host)}});
       }
       break;
     }
     default: {
-      const Lookup lookup = Find(name, false);
+      const Lookup lookup = Find(name, OwnNames::kYes);
       found = lookup.found;
       if (found == Found::kBadPodIp && question.type == RecordType::kSrv) {
         response = DnsResponse();
@@ -316,7 +334,7 @@ void KubeDnsServer::AnswerFromTree(const DnsQuestion& question,
       // For a Pod's address, which has no name of its own, the server writes
       // an empty reply and dies.
       const bool dies = absl::c_any_of(lookup.records, [](const TreeRecord& r) {
-        return r.own_name.empty() && ParseGoIp(r.host).has_value();
+        return r.own_name.empty() && r.address.has_value();
       });
       if (dies) {
         response.crashes_server = true;
@@ -360,10 +378,10 @@ Found KubeDnsServer::AddAddresses(const DnsQuestion& question,
                                   absl::string_view name, bool both,
                                   Targets& targets,
                                   std::vector<ResourceRecord>& out) const {
-  const Lookup lookup = Find(name, false);
+  const Lookup lookup = Find(name, OwnNames::kNo);
   if (lookup.found != Found::kRecords) return lookup.found;
   for (const TreeRecord& record : lookup.records) {
-    const std::optional<IpAddress> ip = ParseGoIp(record.host);
+    const std::optional<IpAddress>& ip = record.address;
     if (!ip.has_value()) {
       AddAlias(question, owner, record.host, both, targets, out);
       continue;
@@ -413,7 +431,7 @@ void KubeDnsServer::AddPorts(const DnsQuestion& question, const Lookup& lookup,
       static_cast<uint16_t>(std::floor(100.0 / total * 10.0));
   absl::flat_hash_set<std::string> looked_up;
   for (const TreeRecord& record : lookup.records) {
-    const std::optional<IpAddress> ip = ParseGoIp(record.host);
+    const std::optional<IpAddress>& ip = record.address;
     const std::string target = Fqdn(ip ? record.own_name : record.host);
     response.answer.push_back(
         {question.name, kTtl, RecordType::kSrv,

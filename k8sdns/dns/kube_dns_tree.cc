@@ -15,16 +15,25 @@ namespace {
 // The label that stands for an address without a hostname: FNV-1a of the
 // record as Go prints it, twice in hexadecimal.
 std::string RecordLabel(absl::string_view host) {
-  const std::string printed =
-      absl::StrCat("&{", host, " 0 10 10  false 30 0  }");
+  constexpr char kDigits[] = "0123456789abcdef";
   uint32_t hash = 2166136261u;
-  for (char c : printed) {
-    hash ^= static_cast<uint8_t>(c);
-    hash *= 16777619u;
+  for (absl::string_view part :
+       {absl::string_view("&{"), host,
+        absl::string_view(" 0 10 10  false 30 0  }")}) {
+    for (char c : part) {
+      hash ^= static_cast<uint8_t>(c);
+      hash *= 16777619u;
+    }
   }
   std::string label;
-  for (char c : absl::StrCat(absl::Hex(hash))) {
-    absl::StrAppend(&label, absl::Hex(static_cast<uint8_t>(c)));
+  label.reserve(16);
+  int shift = 28;
+  while (shift > 0 && hash >> shift == 0) shift -= 4;
+  for (; shift >= 0; shift -= 4) {
+    // Digits are 0x30.., letters 0x61...
+    const uint32_t digit = hash >> shift & 15;
+    label.push_back(digit < 10 ? '3' : '6');
+    label.push_back(kDigits[digit < 10 ? digit : digit - 9]);
   }
   return label;
 }
@@ -33,19 +42,23 @@ bool HasClusterIp(const Service& service) {
   return service.spec.cluster_ip != "None" && !service.spec.cluster_ip.empty();
 }
 
-// The Service's addresses in canonical text.
-std::vector<std::string> CanonicalClusterIps(const Service& service) {
-  std::vector<std::string> ips;
-  const auto add = [&](const std::string& text) {
-    const std::optional<IpAddress> ip = ParseGoIp(text);
-    ips.push_back(ip ? ip->ToString() : "<nil>");  // as Go prints no address
-  };
-  if (service.spec.cluster_ips.empty()) {
-    add(service.spec.cluster_ip);
-  } else {
-    for (const std::string& text : service.spec.cluster_ips) add(text);
-  }
-  return ips;
+// An address as Go prints it.
+std::string Printed(const std::optional<IpAddress>& address) {
+  return address.has_value() ? address->ToString() : "<nil>";
+}
+
+TreeRecord RecordOf(std::optional<IpAddress> address, absl::string_view text) {
+  TreeRecord record;
+  record.address = address;
+  if (!address.has_value()) record.host = std::string(text);
+  return record;
+}
+
+TreeRecord NameRecord(std::string host, int32_t port) {
+  TreeRecord record;
+  record.host = std::move(host);
+  record.port = port;
+  return record;
 }
 
 // "_TCP" in lower case.
@@ -97,15 +110,22 @@ void KubeDnsTree::AddService(const ObjectSet<Service>::Pointer& pointer,
                              const Cluster& cluster) {
   const Service& service = *pointer;
   const ObjectMeta& meta = service.metadata;
-  ServiceRef ref = {&service, nullptr};
+  ServiceRef ref;
+  ref.service = &service;
   if (service.spec.type == ServiceType::kExternalName) {
     objects_.push_back(pointer);
     namespaces_[meta.namespace_].external[meta.name] = &service;
     return;
   }
   if (HasClusterIp(service)) {
-    for (std::string& ip : CanonicalClusterIps(service)) {
-      reverse_[std::move(ip)] = NameOf(service);
+    const auto add = [&](const std::string& text) {
+      ref.addresses.push_back(ParseGoIp(text));
+      reverse_[Printed(ref.addresses.back())] = NameOf(service);
+    };
+    if (service.spec.cluster_ips.empty()) {
+      add(service.spec.cluster_ip);
+    } else {
+      for (const std::string& text : service.spec.cluster_ips) add(text);
     }
   } else {
     // Without an Endpoints object, nothing is known of a headless Service.
@@ -125,7 +145,7 @@ void KubeDnsTree::AddService(const ObjectSet<Service>::Pointer& pointer,
     }
   }
   objects_.push_back(pointer);
-  namespaces_[meta.namespace_].services[meta.name] = ref;
+  namespaces_[meta.namespace_].services[meta.name] = std::move(ref);
 }
 
 const std::string* KubeDnsTree::FindReverse(absl::string_view address) const {
@@ -222,16 +242,18 @@ void KubeDnsTree::AddPortalEntries(const Node& node,
                                    std::vector<Entry>& entries) const {
   const Service& service = *node.service->service;
   const std::string name = NameOf(service);
-  for (const std::string& ip : CanonicalClusterIps(service)) {
+  for (const std::optional<IpAddress>& address : node.service->addresses) {
+    const std::string ip = Printed(address);
     std::string label = RecordLabel(ip);
     if (node.level == Node::Level::kService) {
-      std::string own_name = absl::StrCat(label, ".", name);
-      entries.push_back({std::move(label), {ip, 0, std::move(own_name)}});
+      TreeRecord record = RecordOf(address, ip);
+      record.own_name = absl::StrCat(label, ".", name);
+      entries.push_back({std::move(label), std::move(record)});
       continue;
     }
     for (const ServicePort& port : service.spec.ports) {
       if (!PortAt(port.name, port.protocol, node.protocol, node.port)) continue;
-      entries.push_back({label, {name, port.port, ""}});
+      entries.push_back({label, NameRecord(name, port.port)});
     }
   }
 }
@@ -245,7 +267,9 @@ void KubeDnsTree::AddHeadlessEntries(const Node& node,
           address.hostname.empty() ? RecordLabel(address.ip) : address.hostname;
       std::string own_name = absl::StrCat(label, ".", name);
       if (node.level == Node::Level::kService) {
-        entries.push_back({label, {address.ip, 0, std::move(own_name)}});
+        TreeRecord record = RecordOf(ParseGoIp(address.ip), address.ip);
+        record.own_name = std::move(own_name);
+        entries.push_back({label, std::move(record)});
         continue;
       }
       for (const EndpointPort& port : subset.ports) {
@@ -254,7 +278,7 @@ void KubeDnsTree::AddHeadlessEntries(const Node& node,
                     node.port)) {
           continue;
         }
-        entries.push_back({label, {own_name, port.port.value_or(0), ""}});
+        entries.push_back({label, NameRecord(own_name, port.port.value_or(0))});
       }
     }
   }
@@ -289,15 +313,30 @@ std::vector<KubeDnsTree::Entry> KubeDnsTree::Entries(const Node& node) const {
   return unique;
 }
 
+void KubeDnsTree::AddRecords(const Node& node, OwnNames own_names,
+                             std::vector<TreeRecord>& records) const {
+  // The common case, without the keys that entries are stored by.
+  if (own_names == OwnNames::kNo && node.level == Node::Level::kService &&
+      node.service->endpoints == nullptr) {
+    for (const std::optional<IpAddress>& address : node.service->addresses) {
+      records.push_back(RecordOf(address, "<nil>"));
+    }
+    return;
+  }
+  for (Entry& entry : Entries(node)) {
+    records.push_back(std::move(entry.record));
+  }
+}
+
 std::vector<TreeRecord> KubeDnsTree::Find(
-    absl::Span<const absl::string_view> path) const {
+    absl::Span<const absl::string_view> path, OwnNames own_names) const {
   std::vector<TreeRecord> records;
-  std::vector<Node> nodes = {Node()};
+  absl::InlinedVector<Node, 1> nodes = {Node()};
   for (size_t i = 0; i < path.size(); ++i) {
     const absl::string_view label = path[i];
     const bool last = i + 1 == path.size();
     if (label == "*" && last) break;  // all entries of the nodes so far
-    std::vector<Node> next;
+    absl::InlinedVector<Node, 1> next;
     for (const Node& node : nodes) {
       if (label == "*") {
         for (const Node& child : VisibleChildren(node)) next.push_back(child);
@@ -314,11 +353,7 @@ std::vector<TreeRecord> KubeDnsTree::Find(
     }
     nodes = std::move(next);
   }
-  for (const Node& node : nodes) {
-    for (Entry& entry : Entries(node)) {
-      records.push_back(std::move(entry.record));
-    }
-  }
+  for (const Node& node : nodes) AddRecords(node, own_names, records);
   return records;
 }
 
@@ -327,7 +362,10 @@ std::optional<TreeRecord> KubeDnsTree::FindEntry(const Node& node,
   if (node.level == Node::Level::kNamespace) {
     auto it = node.namespace_->external.find(key);
     if (it == node.namespace_->external.end()) return std::nullopt;
-    return TreeRecord{it->second->spec.external_name, 0, NameOf(*it->second)};
+    const std::string& name = it->second->spec.external_name;
+    TreeRecord record = RecordOf(ParseGoIp(name), name);
+    record.own_name = NameOf(*it->second);
+    return record;
   }
   for (Entry& entry : Entries(node)) {
     if (entry.key == key) return std::move(entry.record);

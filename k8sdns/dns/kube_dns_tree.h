@@ -14,19 +14,26 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "k8sdns/cluster/cluster.h"
+#include "k8sdns/net/ip_address.h"
 
 namespace k8sdns::dns {
 
 // A stored record (skydns msg.Service).
 struct TreeRecord {
-  std::string host;  // an address or a name
+  std::optional<IpAddress> address;
+  std::string host;  // a name, if it is not an address
   int32_t port = 0;
-  // The record's own name; empty for Pods, which have none.
+  // The record's own name, where names are wanted; empty for Pods, which have
+  // none.
   std::string own_name;
 };
+
+// Whether TreeRecord::own_name is needed; it costs a hash and a text a record.
+enum class OwnNames { kNo, kYes };
 
 class KubeDnsTree {
  public:
@@ -38,7 +45,8 @@ class KubeDnsTree {
 
   // The records at a path of labels from the root down ("local", "cluster",
   // "svc", ...); `*` stands for any label not beginning with an underscore.
-  std::vector<TreeRecord> Find(absl::Span<const absl::string_view> path) const;
+  std::vector<TreeRecord> Find(absl::Span<const absl::string_view> path,
+                               OwnNames own_names) const;
   // The one record whose entry the path ends on.
   std::optional<TreeRecord> FindExact(
       absl::Span<const absl::string_view> path) const;
@@ -49,6 +57,8 @@ class KubeDnsTree {
   struct ServiceRef {
     const Service* service = nullptr;
     const Endpoints* endpoints = nullptr;  // headless only
+    // Cluster IPs; nullopt: a text that is no address.
+    absl::InlinedVector<std::optional<IpAddress>, 1> addresses;
   };
   struct NamespaceNode {
     // Both by Service name.
@@ -75,6 +85,9 @@ class KubeDnsTree {
   std::optional<Node> Child(const Node& node, absl::string_view label) const;
   std::vector<Node> VisibleChildren(const Node& node) const;
   std::vector<Entry> Entries(const Node& node) const;
+  // The records of Entries(), appended to `records`.
+  void AddRecords(const Node& node, OwnNames own_names,
+                  std::vector<TreeRecord>& records) const;
   std::optional<TreeRecord> FindEntry(const Node& node,
                                       absl::string_view key) const;
   bool HasPort(const ServiceRef& ref, absl::string_view protocol,

@@ -89,6 +89,30 @@ class Sizer {
   absl::flat_hash_set<absl::string_view> suffixes_;
 };
 
+// At least the size of the message: names take at most a byte more than their
+// text. Cheap, and enough to see that most replies fit.
+size_t UpperBound(const DnsQuestion& question, const DnsResponse& response) {
+  size_t size = kHeaderSize + question.name.size() + 1 + 4 + kOptSize;
+  for (const auto* section :
+       {&response.answer, &response.authority, &response.additional}) {
+    for (const ResourceRecord& record : *section) {
+      size += record.owner.size() + 1 + kRecordHeaderSize;
+      if (std::holds_alternative<IpAddress>(record.data)) {
+        size += 16;
+      } else if (const auto* name = std::get_if<NameData>(&record.data)) {
+        size += name->name.size() + 1;
+      } else if (const auto* srv = std::get_if<SrvData>(&record.data)) {
+        size += 6 + srv->target.size() + 1;
+      } else if (const auto* soa = std::get_if<SoaData>(&record.data)) {
+        size += soa->mname.size() + soa->rname.size() + 2 + 20;
+      } else if (const auto* txt = std::get_if<TxtData>(&record.data)) {
+        for (const std::string& s : txt->strings) size += s.size() + 1;
+      }
+    }
+  }
+  return size;
+}
+
 // How many of `records` fit. What does not fit uses up all room.
 size_t CountFitting(const std::vector<ResourceRecord>& records, size_t limit,
                     bool& full, Sizer& sizer) {
@@ -124,7 +148,7 @@ void FitAsCoreDns(const DnsQuestion& question, DnsResponse& response) {
       question.transport == DnsTransport::kTcp
           ? kMaxTcpSize
           : std::max<size_t>(question.edns_udp_size.value_or(0), kMinUdpSize);
-  // Few replies need more than this.
+  if (UpperBound(question, response) <= limit) return;
   if (MessageSize(question, response, Compression::kOff) <= limit) return;
   if (response.edns_udp_size) limit -= kOptSize;
   Sizer sizer(Compression::kOn);
@@ -150,7 +174,7 @@ void FitAsSkyDns(const DnsQuestion& question, Compression compression,
       tcp ? kMaxTcpSize
           : std::max<size_t>(question.edns_udp_size.value_or(kMinUdpSize),
                              kMinUdpSize);
-  if (MessageSize(question, response, Compression::kOff) < limit) return;
+  if (UpperBound(question, response) < limit) return;
   if (MessageSize(question, response, compression) > limit) {
     response.additional.clear();
   }

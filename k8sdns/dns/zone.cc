@@ -33,12 +33,12 @@ absl::StatusOr<Zone> Zone::Create(const Cluster& cluster,
 }
 
 absl::StatusOr<DnsResponse> Zone::Answer(const DnsQuestion& question) const {
-  absl::StatusOr<std::string> name = NormalizeName(question.name);
-  if (!name.ok()) return name.status();
   DnsResponse response;
-  if (*name == question.name) {
+  if (IsNormalName(question.name)) {
     response = server_->Answer(question);
   } else {
+    absl::StatusOr<std::string> name = NormalizeName(question.name);
+    if (!name.ok()) return name.status();
     DnsQuestion normalized = question;
     normalized.name = *std::move(name);
     response = server_->Answer(normalized);
@@ -48,10 +48,17 @@ absl::StatusOr<DnsResponse> Zone::Answer(const DnsQuestion& question) const {
 }
 
 bool IsEncodable(const DnsResponse& response) {
+  // Neighbouring records often have the same owner.
+  absl::string_view last = ".";
+  const auto encodable = [&](absl::string_view name) {
+    if (name == last) return true;
+    last = name;
+    return IsEncodable(name);
+  };
   for (const auto* section :
        {&response.answer, &response.authority, &response.additional}) {
     for (const ResourceRecord& record : *section) {
-      if (!IsEncodable(record.owner)) return false;
+      if (!encodable(record.owner)) return false;
       const auto* name = std::get_if<NameData>(&record.data);
       if (name != nullptr && !IsEncodable(name->name)) return false;
       const auto* srv = std::get_if<SrvData>(&record.data);
