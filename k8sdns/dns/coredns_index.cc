@@ -43,11 +43,20 @@ void CoreDnsIndex::Build(const Cluster& cluster, const CoreDnsOptions& options,
   }
 }
 
+CoreDnsIndex::ServiceEntry& CoreDnsIndex::EntryOf(absl::string_view namespace_,
+                                                  absl::string_view name) {
+  auto it = services_.find(Key(namespace_, name));
+  if (it == services_.end()) {
+    const std::string& shared = *names_of_namespaces_.emplace(namespace_).first;
+    it = services_.try_emplace(Key(shared, names_.Store(name))).first;
+  }
+  return it->second;
+}
+
 void CoreDnsIndex::AddService(const ObjectSet<Service>::Pointer& service) {
   objects_.push_back(service);
-  const std::string& namespace_ =
-      *names_of_namespaces_.insert(service->metadata.namespace_).first;
-  ServiceEntry& entry = services_[Key(namespace_, service->metadata.name)];
+  ServiceEntry& entry =
+      EntryOf(service->metadata.namespace_, service->metadata.name);
   entry.service = service.get();
   bool plain = service->spec.type != ServiceType::kExternalName;
   for (absl::string_view ip : ClusterIps(*service)) {
@@ -61,10 +70,8 @@ void CoreDnsIndex::AddService(const ObjectSet<Service>::Pointer& service) {
 
 void CoreDnsIndex::AddSlice(const ObjectSet<EndpointSlice>::Pointer& slice) {
   objects_.push_back(slice);
-  const std::string& namespace_ =
-      *names_of_namespaces_.insert(slice->metadata.namespace_).first;
-  services_[Key(namespace_, slice->ServiceName())].slices.push_back(
-      slice.get());
+  EntryOf(slice->metadata.namespace_, slice->ServiceName())
+      .slices.push_back(slice.get());
   for (const Endpoint& endpoint : slice->endpoints) {
     if (!endpoint.IsReady()) continue;
     for (const std::string& address : endpoint.addresses) {

@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/dns/label_selector.h"
+#include "k8sdns/dns/name_arena.h"
 #include "k8sdns/dns/zone.h"
 #include "k8sdns/net/ip_address.h"
 
@@ -52,12 +53,15 @@ class CoreDnsIndex {
  private:
   using Key = std::pair<absl::string_view, absl::string_view>;
 
+  // The entry of a Service or of slices that name it.
+  ServiceEntry& EntryOf(absl::string_view namespace_, absl::string_view name);
   void AddService(const ObjectSet<Service>::Pointer& service);
   void AddSlice(const ObjectSet<EndpointSlice>::Pointer& slice);
   void AddPod(const ObjectSet<Pod>::Pointer& pod);
 
   std::vector<std::shared_ptr<const void>> objects_;
-  // Keys share one text a namespace, which stays in the processor's cache.
+  NameArena names_;  // of Services, for keys
+  // Keys share one text a namespace.
   absl::node_hash_set<std::string> names_of_namespaces_;
   absl::flat_hash_map<Key, ServiceEntry> services_;
   absl::flat_hash_map<absl::string_view, const Service*> services_by_ip_;

@@ -145,7 +145,8 @@ void KubeDnsTree::AddService(const ObjectSet<Service>::Pointer& pointer,
     }
   }
   objects_.push_back(pointer);
-  namespaces_[meta.namespace_].services[meta.name] = std::move(ref);
+  namespaces_[meta.namespace_].services[names_.Store(meta.name)] =
+      std::move(ref);
 }
 
 const std::string* KubeDnsTree::FindReverse(absl::string_view address) const {

@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "k8sdns/cluster/cluster.h"
+#include "k8sdns/dns/name_arena.h"
 #include "k8sdns/net/ip_address.h"
 
 namespace k8sdns::dns {
@@ -99,6 +100,7 @@ class KubeDnsTree {
   std::string domain_;
   std::vector<std::string> domain_path_;  // from the root down
   std::vector<std::shared_ptr<const void>> objects_;
+  NameArena names_;  // of Services, for keys
   absl::flat_hash_map<absl::string_view, NamespaceNode> namespaces_;
   absl::flat_hash_map<std::string, std::string> reverse_;
 };

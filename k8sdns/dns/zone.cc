@@ -43,13 +43,13 @@ absl::StatusOr<DnsResponse> Zone::Answer(const DnsQuestion& question) const {
     normalized.name = *std::move(name);
     response = server_->Answer(normalized);
   }
-  if (!IsEncodable(response)) return DnsResponse::NoReply();
+  if (!IsEncodable(response, question.name)) return DnsResponse::NoReply();
   return response;
 }
 
-bool IsEncodable(const DnsResponse& response) {
+bool IsEncodable(const DnsResponse& response, absl::string_view known_good) {
   // Neighbouring records often have the same owner.
-  absl::string_view last = ".";
+  absl::string_view last = known_good;
   const auto encodable = [&](absl::string_view name) {
     if (name == last) return true;
     last = name;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/dns/zone.h"
 
@@ -25,7 +26,8 @@ absl::StatusOr<std::unique_ptr<const Zone::Server>> MakeKubeDnsServer(
 
 // False if a name in the response cannot be put into a message: the server
 // then fails to write, and the client gets nothing.
-bool IsEncodable(const DnsResponse& response);
+// `known_good` is a name that need not be looked at.
+bool IsEncodable(const DnsResponse& response, absl::string_view known_good);
 
 }  // namespace k8sdns::dns
 
