@@ -83,6 +83,45 @@ TEST(CliTest, ResolveShowsTheQueriesInOrder) {
           "A 10.96.0.10 (TTL 30 s)\nresult: OK 10.96.0.10"));
 }
 
+// The eight rules that the article shows and the two that lead to them, with
+// the addresses that its text lost.
+TEST(CliTest, CompilePrintsTheArticlesRules) {
+  const Result r =
+      RunWords({"compile", "-f", kCluster, "--config",
+                "examples/docker-ee-2.1-kube-proxy.yaml", "--dialect", "1.11"});
+  EXPECT_EQ(r.code, kOk) << r.err;
+  for (
+      const char* rule :
+      {R"(-A KUBE-SERVICES ! -s 192.168.0.0/16 -d 10.96.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns cluster IP" -m udp --dport 53 -j KUBE-MARK-MASQ)",
+       R"(-A KUBE-SERVICES -d 10.96.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns cluster IP" -m udp --dport 53 -j KUBE-SVC-TCOU7JCQXEZGVUNU)",
+       R"(-A KUBE-SERVICES ! -s 192.168.0.0/16 -d 10.96.0.10/32 -p tcp -m comment --comment "kube-system/kube-dns:dns-tcp cluster IP" -m tcp --dport 53 -j KUBE-MARK-MASQ)",
+       R"(-A KUBE-SERVICES -d 10.96.0.10/32 -p tcp -m comment --comment "kube-system/kube-dns:dns-tcp cluster IP" -m tcp --dport 53 -j KUBE-SVC-ERIFXISQEP7F7OF4)",
+       R"(-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES)",
+       R"(-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES)",
+       R"(-A KUBE-SVC-ERIFXISQEP7F7OF4 -m comment --comment "kube-system/kube-dns:dns-tcp" -j KUBE-SEP-SKI5LDIQRRMBYDWW)",
+       R"(-A KUBE-SVC-TCOU7JCQXEZGVUNU -m comment --comment "kube-system/kube-dns:dns" -j KUBE-SEP-VMNICV4GUKMZMBOY)",
+       R"(-A KUBE-SEP-SKI5LDIQRRMBYDWW -p tcp -m comment --comment "kube-system/kube-dns:dns-tcp" -m tcp -j DNAT --to-destination 192.168.237.9:53)",
+       R"(-A KUBE-SEP-VMNICV4GUKMZMBOY -p udp -m comment --comment "kube-system/kube-dns:dns" -m udp -j DNAT --to-destination 192.168.237.9:53)"}) {
+    EXPECT_THAT(r.out, HasSubstr(std::string("\n") + rule + "\n"));
+  }
+}
+
+TEST(CliTest, CompileExplainsAndKnowsBothModes) {
+  const Result why =
+      RunWords({"compile", "-f", kCluster, "-n",
+                "ip-172-31-20-20.us-east-2.compute.internal", "-e", "explain"});
+  EXPECT_THAT(why.out, HasSubstr("# Service kube-system/kube-dns "
+                                 "spec.clusterIP\n"));
+  const Result ipvs = RunWords({"compile", "-f", kCluster, "-n",
+                                "ip-172-31-20-20.us-east-2.compute.internal",
+                                "--mode", "ipvs", "-e", "ipvsadm"});
+  EXPECT_THAT(ipvs.out, HasSubstr("-A -u 10.96.0.10:53 -s rr\n"
+                                  "-a -u 10.96.0.10:53 -r 192.168.237.9:53"));
+  EXPECT_EQ(RunWords({"compile", "-f", kCluster, "-e", "poetry"}).code, kError);
+  EXPECT_EQ(RunWords({"compile", "-f", kCluster, "--dialect", "9"}).code,
+            kError);
+}
+
 TEST(CliTest, DigAnswersAsTheClustersServer) {
   const Result r = RunWords({"dig", "-f", kCluster,
                              "kube-dns.kube-system.svc.cluster.local", "AAAA"});

@@ -36,6 +36,32 @@ inline constexpr Command kResolvConfCommand = {
     kResolvConfFlags,
     &RunResolvConf};
 
+inline constexpr Flag kDialectFlag = {
+    "dialect", 0, "VERSION",
+    "the kube-proxy whose rules are made: 1.11, 1.14 or 1.30", "1.30"};
+
+int RunCompile(const Args& args, Streams streams);
+inline constexpr Flag kCompileFlags[] = {
+    kClusterFlag,
+    kProxyConfigFlag,
+    kDialectFlag,
+    {"node", 'n', "NAME", "the node; else the configuration's own"},
+    {"family", 0, "4|6", "the rules of IPv4 or of IPv6", "4"},
+    {"mode", 0, "MODE", "iptables or ipvs; else the configuration's own"},
+    {"emit", 'e', "WHAT",
+     "save (as iptables-save prints), restore (for iptables-restore "
+     "--noflush), explain (where each rule comes from), sysctls; in IPVS mode "
+     "also ipvsadm, ipset, bound (addresses on kube-ipvs0)",
+     "save"},
+};
+inline constexpr Command kCompileCommand = {
+    "compile",
+    "the rules that kube-proxy programs on a node",
+    "",
+    "k8sdns compile -f cluster.yaml -c kube-proxy.yaml --node node-1",
+    kCompileFlags,
+    &RunCompile};
+
 inline constexpr Flag kFromFlag = {"from", 0, "NAMESPACE/POD",
                                    "the Pod that asks"};
 inline constexpr Flag kLibcFlag = {

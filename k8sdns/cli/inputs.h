@@ -14,6 +14,7 @@
 #include "k8sdns/dns/kubelet_dns.h"
 #include "k8sdns/fabric/fabric.h"
 #include "k8sdns/journey/name_lookup.h"
+#include "k8sdns/proxy/dialect.h"
 
 namespace k8sdns::cli {
 
@@ -45,6 +46,9 @@ absl::StatusOr<dns::NodeDns> LoadNodeDns(const Args& args,
 absl::StatusOr<std::optional<journey::DnsServerKind>> ReadDnsServer(
     const Args& args);
 absl::StatusOr<dns::Library> ReadLibrary(const Args& args);
+
+// From --dialect.
+absl::StatusOr<proxy::Dialect> ReadDialect(const Args& args);
 
 // From --network.
 absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args);
