@@ -82,7 +82,9 @@ struct Limit : ExtensionBase<LimitMatch> {
     if (!ReadRate(call.text, &number, &unit)) {
       return call.rule->Fail("limit: bad rate `", call.text, "'");
     }
-    const uint64_t interval = kLimitScale * unit / (number & 0xffffffff);
+    // atoi(3) keeps the lower half.
+    number &= 0xffffffff;
+    const uint64_t interval = number == 0 ? 0 : kLimitScale * unit / number;
     if (interval == 0) {
       return call.rule->Fail("limit: rate too fast `", call.text, "'");
     }
@@ -284,7 +286,8 @@ struct Hashlimit : ExtensionBase<HashlimitMatch> {
     if (!call.Seen(kInterval)) {
       op.rate_interval = bytes ? 1 : static_cast<uint32_t>(unit);
     }
-    if (!bytes) op.average /= (unit != 0 ? unit : op.expire_ms / 1000);
+    const uint64_t divisor = unit != 0 ? unit : op.expire_ms / 1000;
+    if (!bytes && divisor != 0) op.average /= divisor;
     return true;
   }
   static uint64_t PrintBytes(const HashlimitMatch& op, std::string* out) {

@@ -21,6 +21,7 @@
 #include "tests/conformance/replay_kube_proxy_ipvs.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
 #include "tests/conformance/replay_resolver.h"
+#include "tests/conformance/replay_rule_text.h"
 
 ABSL_FLAG(std::string, corpus, "", "folder of recordings");
 ABSL_FLAG(std::string, out, "", "folder to write to");
@@ -36,6 +37,8 @@ struct Family {
 
 // One line a family; those that are not built yet are not here.
 constexpr Family kFamilies[] = {
+    {"rule-text", ReplayRuleText},
+    {"kernel", ReplayLoadErrors},
     {"dns-records", ReplayDnsRecords},
     {"endpoints-controller", ReplayEndpointsController},
     {"kube-proxy", ReplayKubeProxyIptables},

@@ -73,8 +73,7 @@ absl::Status ReplayRules(const ReplayPaths& paths, const std::string& file,
   if (!text.ok()) return text.status();
   const auto document = ParseYaml(*text);
   if (!document.ok()) return document.status();
-  const std::vector<std::string> sets =
-      SetNames((*document)["ipsets"].str());
+  const std::vector<std::string> sets = SetNames((*document)["ipsets"].str());
   YamlValue cases = YamlValue::List();
   for (const YamlValue& item : (*document)["cases"].items()) {
     YamlValue out = YamlValue::Map();
@@ -91,9 +90,9 @@ absl::Status ReplayRules(const ReplayPaths& paths, const std::string& file,
 
 // The tool prints tables in an order of its own.
 std::string PrintInToolOrder(const Ruleset& rules, const PrintOptions& print) {
-  static constexpr TableId kLegacy[] = {
-      TableId::kSecurity, TableId::kRaw, TableId::kMangle, TableId::kNat,
-      TableId::kFilter};
+  static constexpr TableId kLegacy[] = {TableId::kSecurity, TableId::kRaw,
+                                        TableId::kMangle, TableId::kNat,
+                                        TableId::kFilter};
   static constexpr TableId kNft[] = {TableId::kMangle, TableId::kRaw,
                                      TableId::kNat, TableId::kFilter,
                                      TableId::kSecurity};
@@ -112,7 +111,8 @@ bool HasOption(const YamlValue& list, absl::string_view option) {
 ParseOptions RestoreOptions(const YamlValue& list, Variant variant) {
   ParseOptions options;
   options.variant = variant;
-  options.keep_counters = HasOption(list, "-c") || HasOption(list, "--counters");
+  options.keep_counters =
+      HasOption(list, "-c") || HasOption(list, "--counters");
   options.no_flush = HasOption(list, "-n") || HasOption(list, "--noflush");
   const auto& items = list.items();
   for (size_t i = 0; i < items.size(); ++i) {
@@ -150,8 +150,8 @@ YamlValue RunFile(const YamlValue& item, IpFamily family, Variant variant) {
       rules.RemoveTable(id);
     }
   }
-  const bool test = HasOption(item["restore"], "-t") ||
-                    HasOption(item["restore"], "--test");
+  const bool test =
+      HasOption(item["restore"], "-t") || HasOption(item["restore"], "--test");
   YamlValue out = YamlValue::Map();
   out.Set("saved", test ? std::string() : PrintInToolOrder(rules, print));
   return out;
