@@ -3,9 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
-#if __has_include("k8sdns/netfilter/iptables_save.h")
 #include "k8sdns/netfilter/iptables_save.h"
-#endif
 #include "k8sdns/proxy/ipvs_state.h"
 
 namespace k8sdns::proxy {
@@ -64,12 +62,8 @@ void AppendRestore(const netfilter::Ruleset& rules, std::string& out) {
     for (netfilter::ChainId chain : table.chains()) {
       if (!own(chain)) continue;
       for (netfilter::RuleView rule : table.rules(chain)) {
-#if __has_include("k8sdns/netfilter/iptables_save.h")
         absl::StrAppend(&out, netfilter::PrintRule(rules, table, chain, rule),
                         "\n");
-#else
-        (void)rule;
-#endif
       }
     }
     out += "COMMIT\n";

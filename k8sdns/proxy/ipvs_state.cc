@@ -215,15 +215,19 @@ void IpvsState::RemoveSlice(const std::string& service,
   auto it = services_.find(service);
   if (it == services_.end()) return;
   for (IpFamily family : families) {
-    IpvsService::Family& f = it->second->families[static_cast<int>(family)];
-    const auto found = std::find_if(
-        f.slices.begin(), f.slices.end(),
-        [&](const CompactSlice& slice) { return slice.name == name; });
-    if (found == f.slices.end()) continue;
-    f.slices.erase(found);
-    for (auto& port : f.ports) ChangeEndpoints(family, f, *port);
+    TakeSlice(family, it->second->families[static_cast<int>(family)], name);
   }
   DropIfEmpty(service);
+}
+
+void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
+                          const std::string& name) {
+  const auto found = std::find_if(
+      from.slices.begin(), from.slices.end(),
+      [&](const CompactSlice& slice) { return slice.name == name; });
+  if (found == from.slices.end()) return;
+  from.slices.erase(found);
+  for (auto& port : from.ports) ChangeEndpoints(family, from, *port);
 }
 
 void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
@@ -245,11 +249,17 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
                               ? IpFamily::kIpv4
                               : IpFamily::kIpv6;
   if (!Reader(family).ReadSlice(slice, compact_)) return;
+  IpvsService& state = ServiceOf(service);
   if (known == service_of_slice_.end()) {
     service_of_slice_.emplace(slice_key, service);
+  } else if (families.size() > 1) {
+    // The API forbids it, but a new object of the same name may be of the
+    // other family.
+    const IpFamily other =
+        family == IpFamily::kIpv4 ? IpFamily::kIpv6 : IpFamily::kIpv4;
+    TakeSlice(other, state.families[static_cast<int>(other)], compact_.name);
   }
-  IpvsService::Family& f =
-      ServiceOf(service).families[static_cast<int>(family)];
+  IpvsService::Family& f = state.families[static_cast<int>(family)];
   auto at =
       std::lower_bound(f.slices.begin(), f.slices.end(), compact_, SlicesLess);
   if (at != f.slices.end() && at->name == compact_.name) {

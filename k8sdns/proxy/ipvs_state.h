@@ -117,6 +117,8 @@ class IpvsState {
   void PutSlice(const EndpointSlice& slice, bool deleted);
   void PutEndpoints(const Endpoints& endpoints, bool deleted);
   void RemoveSlice(const std::string& service, const std::string& name);
+  void TakeSlice(IpFamily family, IpvsService::Family& from,
+                 const std::string& name);
   IpvsService& ServiceOf(const std::string& key);
   void DropIfEmpty(const std::string& key);
 

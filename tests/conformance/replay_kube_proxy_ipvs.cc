@@ -14,9 +14,7 @@
 #include "k8sdns/ipvs/ipvsadm_save.h"
 #include "k8sdns/proxy/dialect.h"
 #include "k8sdns/proxy/ipvs_compiler.h"
-#if __has_include("k8sdns/netfilter/iptables_save.h")
 #include "k8sdns/netfilter/iptables_save.h"
-#endif
 #include "tests/conformance/yaml_value.h"
 
 namespace k8sdns::conformance {
@@ -47,13 +45,11 @@ absl::Status WriteOutputs(const proxy::IpvsCompiler& compiler,
     }
     files.emplace_back("sysctl", std::move(sysctls));
   }
-#if __has_include("k8sdns/netfilter/iptables_save.h")
   for (IpFamily family : compiler.families()) {
     files.emplace_back(
         absl::StrCat("save", state, family == IpFamily::kIpv4 ? ".v4" : ".v6"),
         netfilter::PrintIptablesSave(compiler.Rules(family)));
   }
-#endif
   for (const auto& [name, text] : files) {
     absl::Status status =
         WriteFile(absl::StrCat(folder, "/", name, ".txt"), text);
