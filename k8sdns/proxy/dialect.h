@@ -48,9 +48,6 @@ struct DialectTraits {
   // masquerade rule in the service's own chain. Else KUBE-XLB, KUBE-MARK-DROP
   // and the masquerade rule in front of each dispatch rule.
   bool external_chains;
-  // Without external_chains: traffic from the node's loopback addresses to node
-  // ports with policy Local is masqueraded.
-  bool masquerades_loopback;
   // Without external_chains: packets to load balancer IPs of a service without
   // endpoints are rejected.
   bool rejects_load_balancer_ips;

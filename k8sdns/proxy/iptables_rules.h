@@ -390,7 +390,7 @@ class PortRules {
       NodePort();
       sink_.Jump(kMarkMasq);
       sink_.End();
-    } else if (context_.traits.masquerades_loopback) {
+    } else {
       NodePortFromLoopback();
     }
     NodePort();
@@ -398,6 +398,7 @@ class PortRules {
     sink_.End();
   }
 
+  // Such packets would be martians on their way out.
   void NodePortFromLoopback() {
     sink_.Because(RuleSource::kNodePort, 0);
     sink_.Begin(kDispatchRefs[kNatNodePorts]);
