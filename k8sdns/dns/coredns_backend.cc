@@ -56,6 +56,15 @@ std::string AddressTextOfReverse(absl::string_view name) {
   return ip ? ip->ToString() : "";
 }
 
+bool HasReadyAddress(const CoreDnsIndex::ServiceEntry& entry) {
+  for (const EndpointSlice* slice : entry.slices) {
+    for (const Endpoint& endpoint : slice->endpoints) {
+      if (endpoint.IsReady() && !endpoint.addresses.empty()) return true;
+    }
+  }
+  return false;
+}
+
 bool IsReverse(absl::string_view name) {
   return absl::EndsWith(name, ".in-addr.arpa.") ||
          absl::EndsWith(name, ".ip6.arpa.");
@@ -233,8 +242,9 @@ Hits CoreDnsBackend::FindServices(const Parsed& parsed, absl::string_view zone,
   const CoreDnsIndex::ServiceEntry* entry =
       index_.FindService(parsed.namespace_, parsed.service);
   if (entry == nullptr) return hits;
-  if (!entry->addresses.empty() && !with_targets && parsed.endpoint.empty() &&
-      parsed.port.empty() && parsed.protocol.empty() &&
+  const bool whole_service =
+      parsed.endpoint.empty() && parsed.port.empty() && parsed.protocol.empty();
+  if (whole_service && !entry->addresses.empty() && !with_targets &&
       !options_.ignore_empty_service) {
     hits.name_error = false;
     for (const IpAddress& address : entry->addresses) {
@@ -243,36 +253,31 @@ Hits CoreDnsBackend::FindServices(const Parsed& parsed, absl::string_view zone,
     return hits;
   }
   const Service& service = *entry->service;
-  const auto ips = ClusterIps(service);
-  const bool headless = ips[0] == "None";
-  const bool external = service.spec.type == ServiceType::kExternalName;
-  if (options_.ignore_empty_service && !external && !headless) {
-    const bool ready = std::any_of(
-        entry->slices.begin(), entry->slices.end(), [](const auto* slice) {
-          return std::any_of(slice->endpoints.begin(), slice->endpoints.end(),
-                             [](const Endpoint& e) {
-                               return e.IsReady() && !e.addresses.empty();
-                             });
-        });
-    if (!ready) return hits;
-  }
-  if (external) {
-    // It has neither endpoints nor ports.
-    if (!parsed.endpoint.empty() || !parsed.port.empty() ||
-        !parsed.protocol.empty()) {
-      return hits;
-    }
+  if (service.spec.type == ServiceType::kExternalName) {
     Hit hit = MakeHit(service.spec.external_name, 0);
-    // An address is not an external name.
-    if (hit.address.has_value()) return hits;
+    // It has neither endpoints nor ports, and is not an address.
+    if (!whole_service || hit.address.has_value()) return hits;
     hits.name_error = false;
     hits.items.push_back(std::move(hit));
     return hits;
   }
-  if (headless || !parsed.endpoint.empty()) {
-    FindEndpoints(parsed, zone, *entry, with_targets, hits);
+  const bool headless = ClusterIps(service)[0] == "None";
+  if (options_.ignore_empty_service && !headless && !HasReadyAddress(*entry)) {
     return hits;
   }
+  if (headless || !parsed.endpoint.empty()) {
+    FindEndpoints(parsed, zone, *entry, with_targets, hits);
+  } else {
+    FindClusterIps(parsed, zone, service, with_targets, hits);
+  }
+  return hits;
+}
+
+void CoreDnsBackend::FindClusterIps(const Parsed& parsed,
+                                    absl::string_view zone,
+                                    const Service& service, bool with_targets,
+                                    Hits& hits) const {
+  const auto ips = ClusterIps(service);
   const auto add = [&](absl::string_view name, absl::string_view protocol,
                        int32_t port) {
     if (!PortMatches(parsed.port, name) ||
@@ -294,7 +299,6 @@ Hits CoreDnsBackend::FindServices(const Parsed& parsed, absl::string_view zone,
   for (const ServicePort& port : service.spec.ports) {
     add(port.name, KubernetesProtocolName(port.protocol), port.port);
   }
-  return hits;
 }
 
 void CoreDnsBackend::FindEndpoints(const Parsed& parsed, absl::string_view zone,

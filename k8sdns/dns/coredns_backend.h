@@ -61,8 +61,7 @@ class CoreDnsBackend {
 
   const CoreDnsOptions& options() const { return options_; }
 
-  // All types but PTR and TXT. With `exact_apex`, an address question for the
-  // apex is answered with what the zone has there (nothing).
+  // All types but PTR and TXT.
   Hits Services(const ZoneQuestion& question, bool with_targets) const;
   // The text of a TXT question's answer in `host`.
   Hits Text(const ZoneQuestion& question) const;
@@ -82,6 +81,9 @@ class CoreDnsBackend {
                 bool with_targets) const;
   Hits FindServices(const Parsed& parsed, absl::string_view zone,
                     bool with_targets) const;
+  void FindClusterIps(const Parsed& parsed, absl::string_view zone,
+                      const Service& service, bool with_targets,
+                      Hits& hits) const;
   void FindEndpoints(const Parsed& parsed, absl::string_view zone,
                      const CoreDnsIndex::ServiceEntry& entry, bool with_targets,
                      Hits& hits) const;

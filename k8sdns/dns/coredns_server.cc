@@ -120,8 +120,17 @@ class CoreDnsServer : public Zone::Server {
                     Targets& targets) const;
   void AddAlias(const Context& context, const ZoneQuestion& question,
                 absl::string_view host, Targets& targets, Records& out) const;
-  void AddServers(const ZoneQuestion& question, DnsResponse& response) const;
-  bool AddPorts(const ZoneQuestion& question, DnsResponse& response) const;
+  Records RecordsFor(const Context& context, const ZoneQuestion& question,
+                     std::vector<ResourceRecord>& additional) const;
+  Records Texts(const ZoneQuestion& question) const;
+  Records Alias(const ZoneQuestion& question) const;
+  Records Pointers(const ZoneQuestion& question) const;
+  // NS records; the servers' addresses go to `additional`.
+  Records NameServers(const ZoneQuestion& question,
+                      std::vector<ResourceRecord>& additional) const;
+  // SRV records; the targets' addresses go to `additional`.
+  Records Ports(const ZoneQuestion& question,
+                std::vector<ResourceRecord>& additional) const;
   ResourceRecord Soa(absl::string_view zone) const;
   DnsResponse Negative(Rcode rcode, absl::string_view zone) const;
 
@@ -254,86 +263,103 @@ DnsResponse CoreDnsServer::Kubernetes(const DnsQuestion& question,
                                       absl::string_view zone,
                                       int lookups) const {
   DnsResponse response;
+  if (question.type == RecordType::kAxfr ||
+      question.type == RecordType::kIxfr) {
+    response.rcode = Rcode::kRefused;
+    return response;
+  }
   const absl::string_view qname = question.name;
-  const Context context = {question, lookups};
   // The zone appears in answers in the case of the question.
   const absl::string_view asked_zone = qname.substr(qname.size() - zone.size());
-  ZoneQuestion q(qname, question.type, asked_zone);
-  Targets targets;
-  Records found;
-  switch (question.type) {
-    case RecordType::kA:
-    case RecordType::kAaaa:
-      found = Addresses(context, q, targets);
-      break;
-    case RecordType::kTxt: {
-      Hits text = backend_.Text(q);
-      found.name_error = text.name_error;
-      for (const Hit& f : text.items) {
-        found.records.push_back({question.name, kTextTtl, RecordType::kTxt,
-                                 TxtData{{std::string(f.host)}}});
-      }
-      break;
-    }
-    case RecordType::kCname: {
-      const Hits hits = backend_.Services(q, false);
-      found.name_error = hits.name_error;
-      if (!hits.items.empty() && !hits.items[0].address.has_value()) {
-        found.records.push_back(NameRecord(qname, ttl(), RecordType::kCname,
-                                           Fqdn(hits.items[0].host)));
-      }
-      break;
-    }
-    case RecordType::kPtr: {
-      const Hits hits = backend_.Reverse(q);
-      found.name_error = hits.name_error;
-      absl::flat_hash_set<absl::string_view> seen;
-      for (const Hit& f : hits.items) {
-        if (!seen.insert(f.target).second) continue;
-        found.records.push_back(
-            NameRecord(qname, ttl(), RecordType::kPtr, Fqdn(f.target)));
-      }
-      break;
-    }
-    case RecordType::kMx:
-      // Nothing here takes mail.
-      found.name_error = backend_.Services(q, false).name_error;
-      break;
-    case RecordType::kSrv:
-      found.name_error = AddPorts(q, response);
-      break;
-    case RecordType::kSoa:
-      if (qname == asked_zone) found.records.push_back(Soa(asked_zone));
-      break;
-    case RecordType::kAxfr:
-    case RecordType::kIxfr:
-      response.rcode = Rcode::kRefused;
-      return response;
-    case RecordType::kNs:
-      if (q.IsApex()) {
-        AddServers(q, response);
-        break;
-      }
-      [[fallthrough]];
-    default: {
-      // An address lookup tells whether the name exists.
-      q.type = RecordType::kA;
-      const Records fake = Addresses(context, q, targets);
-      found.name_error = fake.name_error;
-      found.no_reply = fake.no_reply;
-      break;
-    }
-  }
+  const ZoneQuestion q(qname, question.type, asked_zone);
+  Records found = RecordsFor({question, lookups}, q, response.additional);
   if (found.no_reply) return DnsResponse::NoReply();
   if (found.name_error) {
     if (!MatchZone(fallthrough_, qname).empty()) return Forward(question);
     return Negative(Rcode::kNxDomain, asked_zone);
   }
-  if (response.answer.empty()) response.answer = std::move(found.records);
-  if (response.answer.empty()) return Negative(Rcode::kNoError, asked_zone);
+  if (found.records.empty()) return Negative(Rcode::kNoError, asked_zone);
+  response.answer = std::move(found.records);
   response.authoritative = true;
   response.truncated = found.truncated;
   return response;
+}
+
+Records CoreDnsServer::RecordsFor(
+    const Context& context, const ZoneQuestion& question,
+    std::vector<ResourceRecord>& additional) const {
+  Targets targets;
+  Records found;
+  switch (question.type) {
+    case RecordType::kA:
+    case RecordType::kAaaa:
+      return Addresses(context, question, targets);
+    case RecordType::kTxt:
+      return Texts(question);
+    case RecordType::kCname:
+      return Alias(question);
+    case RecordType::kPtr:
+      return Pointers(question);
+    case RecordType::kSrv:
+      return Ports(question, additional);
+    case RecordType::kMx:
+      // Nothing here takes mail.
+      found.name_error = backend_.Services(question, false).name_error;
+      return found;
+    case RecordType::kSoa:
+      if (question.qname == question.zone) {
+        found.records.push_back(Soa(question.zone));
+      }
+      return found;
+    case RecordType::kNs:
+      if (question.IsApex()) return NameServers(question, additional);
+      [[fallthrough]];
+    default: {
+      // An address lookup tells whether the name exists.
+      ZoneQuestion fake = question;
+      fake.type = RecordType::kA;
+      found = Addresses(context, fake, targets);
+      found.records.clear();
+      found.truncated = false;
+      return found;
+    }
+  }
+}
+
+Records CoreDnsServer::Texts(const ZoneQuestion& question) const {
+  Records out;
+  const Hits hits = backend_.Text(question);
+  out.name_error = hits.name_error;
+  for (const Hit& hit : hits.items) {
+    out.records.push_back({std::string(question.qname), kTextTtl,
+                           RecordType::kTxt, TxtData{{std::string(hit.host)}}});
+  }
+  return out;
+}
+
+Records CoreDnsServer::Alias(const ZoneQuestion& question) const {
+  Records out;
+  const Hits hits = backend_.Services(question, false);
+  out.name_error = hits.name_error;
+  // Only the first thing found is looked at.
+  if (!hits.items.empty() && !hits.items[0].address.has_value()) {
+    out.records.push_back(NameRecord(question.qname, ttl(), RecordType::kCname,
+                                     Fqdn(hits.items[0].host)));
+  }
+  return out;
+}
+
+Records CoreDnsServer::Pointers(const ZoneQuestion& question) const {
+  Records out;
+  const Hits hits = backend_.Reverse(question);
+  out.name_error = hits.name_error;
+  absl::flat_hash_set<absl::string_view> seen;
+  for (const Hit& hit : hits.items) {
+    if (!seen.insert(hit.target).second) continue;
+    out.records.push_back(
+        NameRecord(question.qname, ttl(), RecordType::kPtr, Fqdn(hit.target)));
+  }
+  return out;
 }
 
 Records CoreDnsServer::Addresses(const Context& context,
@@ -400,24 +426,26 @@ void CoreDnsServer::AddAlias(const Context& context,
   }
 }
 
-// NS records and the servers' addresses.
-void CoreDnsServer::AddServers(const ZoneQuestion& question,
-                               DnsResponse& response) const {
+Records CoreDnsServer::NameServers(
+    const ZoneQuestion& question,
+    std::vector<ResourceRecord>& additional) const {
+  Records out;
   absl::flat_hash_set<std::string> seen;
-  for (const Hit& f : backend_.NameServers(question.zone).items) {
-    if (!f.address.has_value()) continue;
-    response.additional.push_back(AddressRecord(f.target, ttl(), *f.address));
-    if (!seen.insert(f.target).second) continue;
-    response.answer.push_back(
-        NameRecord(question.qname, ttl(), RecordType::kNs, f.target));
+  for (const Hit& hit : backend_.NameServers(question.zone).items) {
+    if (!hit.address.has_value()) continue;
+    additional.push_back(AddressRecord(hit.target, ttl(), *hit.address));
+    if (!seen.insert(hit.target).second) continue;
+    out.records.push_back(
+        NameRecord(question.qname, ttl(), RecordType::kNs, hit.target));
   }
+  return out;
 }
 
-// SRV records and the targets' addresses. True if the name does not exist.
-bool CoreDnsServer::AddPorts(const ZoneQuestion& question,
-                             DnsResponse& response) const {
+Records CoreDnsServer::Ports(const ZoneQuestion& question,
+                             std::vector<ResourceRecord>& additional) const {
+  Records out;
   const Hits hits = backend_.Services(question, true);
-  if (hits.name_error) return true;
+  out.name_error = hits.name_error;
   // Everything weighs the same, in hundredths.
   const double total = 100.0 * static_cast<double>(hits.items.size());
   const uint16_t weight =
@@ -426,18 +454,18 @@ bool CoreDnsServer::AddPorts(const ZoneQuestion& question,
   absl::flat_hash_set<
       std::tuple<absl::string_view, absl::string_view, IpAddress>>
       hosts;
-  for (const Hit& f : hits.items) {
-    if (f.port == -1) continue;
-    if (ports.insert({f.target, f.port}).second) {
-      response.answer.push_back(
+  for (const Hit& hit : hits.items) {
+    if (hit.port == -1) continue;
+    if (ports.insert({hit.target, hit.port}).second) {
+      out.records.push_back(
           {std::string(question.qname), ttl(), RecordType::kSrv,
-           SrvData{0, weight, static_cast<uint16_t>(f.port), f.target}});
+           SrvData{0, weight, static_cast<uint16_t>(hit.port), hit.target}});
     }
-    if (hosts.insert({f.target, f.host, *f.address}).second) {
-      response.additional.push_back(AddressRecord(f.target, ttl(), *f.address));
+    if (hosts.insert({hit.target, hit.host, *hit.address}).second) {
+      additional.push_back(AddressRecord(hit.target, ttl(), *hit.address));
     }
   }
-  return false;
+  return out;
 }
 
 // ------------------------------------------------------------- configuration

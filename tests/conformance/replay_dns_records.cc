@@ -100,7 +100,10 @@ dns::DnsQuestion ReadQuestion(const YamlValue& question,
   out.type = dns::ParseRecordType(question["type"].str())
                  .value_or(static_cast<RecordType>(0));
   if (question["cls"].str() == "CH") out.klass = dns::RecordClass::kChaos;
-  if (question["tcp"].AsBool(false)) out.transport = dns::DnsTransport::kTcp;
+  // Zone transfers are asked for over TCP.
+  if (question["tcp"].AsBool(false) || out.type == RecordType::kAxfr) {
+    out.transport = dns::DnsTransport::kTcp;
+  }
   if (question.Has("edns")) {
     out.edns_udp_size = static_cast<uint16_t>(question["edns"].AsInt(0));
   }
