@@ -76,10 +76,14 @@ HostsMatch GlibcHosts(absl::string_view text, absl::string_view name,
 }
 
 HostsMatch MuslHosts(absl::string_view text, absl::string_view name,
-                     LookupFamily family, Library version) {
+                     LookupFamily family, Library version,
+                     const std::vector<std::string>& interfaces) {
   constexpr size_t kMaxLine = 511;
   constexpr size_t kMaxAddresses = 48;
   HostsMatch out;
+  // 1.1.24 takes the canonical name of the last line that matches in name and
+  // family, later versions that of the first that matches in name.
+  const bool last_name_counts = version == Library::kMusl1_1_24;
   bool have_canon = false;
   bool bad_family = false;
   while (!text.empty() && out.addresses.size() < kMaxAddresses) {
@@ -95,22 +99,21 @@ HostsMatch MuslHosts(absl::string_view text, absl::string_view name,
     const size_t space =
         std::find_if(line.begin(), line.end(), IsCSpace) - line.begin();
     const std::optional<ZonedAddress> address =
-        ParseCLiteral(absl::string_view(line).substr(0, space), {"lo", "eth0"});
+        ParseCLiteral(absl::string_view(line).substr(0, space), interfaces);
     const bool usable =
         address.has_value() && !address->bad_zone &&
         (family == LookupFamily::kUnspec ||
          (family == LookupFamily::kInet) == address->address.is_v4());
     if (usable) {
       out.addresses.push_back(address->address);
-    } else if (version == Library::kMusl1_2_5) {
-      // 1.2.4 and later skip lines without an address.
-      if (!address.has_value()) continue;
+    } else if (!address.has_value()) {
+      continue;
+    } else {
       bad_family = true;
+      if (last_name_counts) continue;
     }
     const std::vector<absl::string_view> f = Fields(line);
-    if ((have_canon && version == Library::kMusl1_2_5) || f.size() < 2) {
-      continue;
-    }
+    if ((have_canon && !last_name_counts) || f.size() < 2) continue;
     if (MuslHostNameOk(f[1])) {
       out.canonical_name = std::string(f[1]);
       have_canon = true;

@@ -14,7 +14,7 @@ struct HostsMatch {
   bool found = false;  // by Go: an address, whatever its family
   std::vector<IpAddress> addresses;
   std::string canonical_name;
-  // musl 1.2.5: the name is there, but for the other family only.
+  // musl: the name is there, but for the other family only. DNS is not asked.
   bool other_family_only = false;
 };
 
@@ -24,7 +24,8 @@ HostsMatch GlibcHosts(absl::string_view text, absl::string_view name,
                       LookupFamily family);
 // musl: lines of at most 511 bytes, case matters, `name` may contain blanks.
 HostsMatch MuslHosts(absl::string_view text, absl::string_view name,
-                     LookupFamily family, Library version);
+                     LookupFamily family, Library version,
+                     const std::vector<std::string>& interfaces);
 // Go: all addresses of the name.
 HostsMatch GoHosts(absl::string_view text, absl::string_view name);
 

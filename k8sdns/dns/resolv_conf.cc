@@ -67,7 +67,7 @@ std::string ResolverSettings::ToString() const {
   if (!search.empty()) {
     std::vector<std::string> domains = search;
     for (std::string& d : domains) {
-      if (d.empty()) d = ".";
+      if (d.empty()) d.assign(1, '.');
     }
     absl::StrAppend(&out, "search ", absl::StrJoin(domains, " "), "\n");
   }

@@ -63,7 +63,7 @@ class Musl {
       case LookupFunction::kResQuery:
         return ResQuery();
       case LookupFunction::kGethostbyname:
-        return Finish(LookupName(LookupFamily::kInet));
+        return GetHostByName();
       case LookupFunction::kGetaddrinfo:
       case LookupFunction::kCanon:
         break;
@@ -98,6 +98,22 @@ class Musl {
     return out;
   }
 
+  // gethostbyname() starts with a small buffer, and looks the name up again
+  // with twice the size until the result fits.
+  LookupResult GetHostByName() {
+    constexpr size_t kHostent = 32;  // sizeof(struct hostent)
+    size_t size = 127;
+    while (true) {
+      const Eai eai = LookupName(LookupFamily::kInet);
+      const size_t need = 4 * 8 + (addresses_.size() + 1) * (8 + 4) +
+                          run_.call.name.size() + 1 + canon_.size() + 1;
+      if (eai != Eai::kOk || !death_.empty() || need <= size - kHostent) {
+        return Finish(eai);
+      }
+      size += size + 1;
+    }
+  }
+
   Eai WrongFamily() const { return modern() ? Eai::kNoData : Eai::kNoName; }
 
   // __lookup_name().
@@ -116,7 +132,8 @@ class Musl {
       addresses_ = {literal->address};
       return Eai::kOk;
     }
-    const HostsMatch hosts = MuslHosts(run_.host.hosts, name, family, version_);
+    const HostsMatch hosts = MuslHosts(run_.host.hosts, name, family, version_,
+                                       run_.host.environment.interfaces);
     if (hosts.found) {
       addresses_ = hosts.addresses;
       if (!hosts.canonical_name.empty()) canon_ = hosts.canonical_name;

@@ -337,6 +337,30 @@ TEST(Resolver, HostsComeFirst) {
       "host.from.file");
 }
 
+TEST(Resolver, ANameInHostsForTheOtherFamilyEndsTheLookupInMusl) {
+  ResolverHost host = Pod();
+  host.hosts = "10.9.9.9 web\n";
+  const LookupCall call = Gai("web", LookupFamily::kInet6);
+  EXPECT_EQ(Resolve(call, host, kGlibc, Nothing).queries.size(), 4u);
+  const LookupTranscript old = Resolve(call, host, kMusl123, Nothing);
+  EXPECT_THAT(old.queries, IsEmpty());
+  EXPECT_EQ(Rc(old), "EAI_NONAME");
+  EXPECT_EQ(Rc(Resolve(call, host, kMusl, Nothing)), "EAI_NODATA");
+}
+
+// gethostbyname() of musl doubles its buffer and asks again.
+TEST(Resolver, MuslAsksAgainForAHostentThatDoesNotFit) {
+  const AnswerSource three = [](const Question& q) {
+    return Answer::Addresses(q,
+                             {Ip("10.0.0.1"), Ip("10.0.0.2"), Ip("10.0.0.3")});
+  };
+  LookupCall call = Inet("web.");
+  call.function = LookupFunction::kGethostbyname;
+  EXPECT_EQ(Resolve(call, Pod(), kMusl, three).queries.size(), 1u);
+  call.name = "www.example.com.";
+  EXPECT_EQ(Resolve(call, Pod(), kMusl, three).queries.size(), 2u);
+}
+
 TEST(Resolver, CanonicalNameBehindACname) {
   const AnswerSource answers = [](const Question& q) {
     return Answer::Addresses(q, BothFamilies(), "backend.example.com.");
