@@ -130,6 +130,21 @@ TEST(CliTest, DigAnswersAsTheClustersServer) {
   EXPECT_EQ(RunWords({"dig", "-f", kCluster, "x", "QQ"}).code, kError);
 }
 
+TEST(CliTest, CheckExitsWith1ForWarnings) {
+  const Result clean = RunWords(
+      {"check", "-f", kCluster, "-c", "examples/docker-ee-2.1-kube-proxy.yaml",
+       "--kubelet", kKubelet, "--resolv-conf", kHostFile});
+  EXPECT_EQ(clean.code, kOk) << clean.out;
+  EXPECT_THAT(clean.out, HasSubstr("info dns/query-amplification: Pod "
+                                   "default/netshoot-deploy"));
+  const Result json = RunWords({"check", "-f", kCluster, "-o", "json"});
+  EXPECT_EQ(json.code, kFindings);
+  EXPECT_THAT(json.out, HasSubstr("\"id\": \"routing/no-masquerade\""));
+  EXPECT_THAT(RunWords({"check", "-f", kCluster, "-o", "sarif"}).out,
+              HasSubstr("\"ruleId\": \"routing/no-masquerade\""));
+  EXPECT_EQ(RunWords({"check", "-f", kCluster, "-o", "xml"}).code, kError);
+}
+
 TEST(CliTest, GenerateIsReadBack) {
   const Result made = RunWords({"generate", "--services", "5", "--pods"});
   ASSERT_EQ(made.code, kOk) << made.err;

@@ -7,8 +7,8 @@ namespace k8sdns::cli {
 
 std::span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      kCompileCommand,    kResolveCommand, kDigCommand,
-      kResolvConfCommand, kGraphCommand,   kGenerateCommand,
+       kCompileCommand,    kCheckCommand, kResolveCommand,
+      kDigCommand,  kResolvConfCommand, kGraphCommand, kGenerateCommand,
   };
   return kCommands;
 }

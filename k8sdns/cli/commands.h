@@ -73,6 +73,38 @@ inline constexpr Flag kServerFlag = {
     "server", 0, "KIND",
     "coredns or kube-dns; told from the Pods' images if not given"};
 
+inline constexpr Flag kNetworkFlag = {
+    "network", 0, "KIND",
+    "how Pods of different nodes reach each other: calico-ipip, calico-vxlan, "
+    "calico-bgp, cloud-routes, bridge-vxlan, bridge-routes, ...; told from "
+    "the nodes if not given"};
+
+int RunWalk(const Args& args, Streams streams);
+inline constexpr Flag kWalkFlags[] = {
+    kClusterFlag,
+    kFromFlag,
+    kProxyConfigFlag,
+    kDialectFlag,
+    kKubeletConfigFlag,
+    kHostResolvConfFlag,
+    kLibcFlag,
+    kServerFlag,
+    kNetworkFlag,
+    {"port", 'p', "PORT",
+     "where the Pod connects after the lookup: 443, 53/UDP; else the first "
+     "port of the Service"},
+    kOutputFlag,
+};
+inline constexpr Command kWalkCommand = {
+    "walk",
+    "a Pod looks up a name: the file, the queries, every rule, the way there "
+    "and back",
+    "NAME",
+    "k8sdns walk -f cluster.yaml -c kube-proxy.yaml --kubelet kubelet.yaml "
+    "--from default/web-0 kube-dns.kube-system",
+    kWalkFlags,
+    &RunWalk};
+
 int RunResolve(const Args& args, Streams streams);
 inline constexpr Flag kResolveFlags[] = {
     kClusterFlag,
@@ -106,13 +138,31 @@ inline constexpr Command kDigCommand = {
     kDigFlags,
     &RunDig};
 
+int RunCheck(const Args& args, Streams streams);
+inline constexpr Flag kCheckFlags[] = {
+    kClusterFlag,
+    kProxyConfigFlag,
+    {"kubelet", 0, "FILE",
+     "the nodes' KubeletConfiguration; without it DNS is not checked"},
+    kHostResolvConfFlag,
+    {"service-cidr", 0, "CIDR", "the API server's --service-cluster-ip-range",
+     "", true},
+    {"output", 'o', "FORMAT", "text, json or sarif", "text"},
+};
+inline constexpr Command kCheckCommand = {
+    "check",
+    "what will not route or resolve as it looks (exit code 1: warnings or "
+    "errors)",
+    "",
+    "k8sdns check -f cluster.yaml -c kube-proxy.yaml --kubelet kubelet.yaml "
+    "--resolv-conf /etc/resolv.conf",
+    kCheckFlags,
+    &RunCheck};
+
 int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,
-    {"network", 0, "KIND",
-     "how Pods of different nodes reach each other: calico-ipip, calico-vxlan, "
-     "calico-bgp, cloud-routes, bridge-vxlan, bridge-routes, ...; told from "
-     "the nodes if not given"},
+    kNetworkFlag,
 };
 inline constexpr Command kGraphCommand = {
     "graph",     "the network of Pods and nodes, for Graphviz",
