@@ -221,6 +221,9 @@ struct Owner : ExtensionBase<OwnerMatch> {
     if (call.invert) op.invert |= field;
     uint32_t first;
     uint32_t last;
+    if (call.id() == kGroups && !call.Seen(kGid)) {
+      return call.rule->Fail("owner: --suppl-groups needs --gid-owner first");
+    }
     if (call.id() != kUid && call.id() != kGid) return true;
     if (!ReadIds(call, &first, &last)) {
       return call.rule->Fail("owner: bad value `", call.text, "'");
@@ -315,6 +318,7 @@ struct Pkttype : ExtensionBase<PkttypeMatch> {
   static constexpr Name kNames[] = {{"unicast", PkttypeMatch::kUnicast},
                                     {"broadcast", PkttypeMatch::kBroadcast},
                                     {"multicast", PkttypeMatch::kMulticast},
+                                    {"otherhost", PkttypeMatch::kOther},
                                     {"bcast", PkttypeMatch::kBroadcast},
                                     {"mcast", PkttypeMatch::kMulticast},
                                     {"host", PkttypeMatch::kUnicast}};
@@ -331,7 +335,7 @@ struct Pkttype : ExtensionBase<PkttypeMatch> {
   static void Print(const PrintContext&, const PkttypeMatch& op,
                     std::string* out) {
     absl::StrAppend(out, op.invert ? " ! " : " ", "--pkt-type ",
-                    kNames[op.type < 3 ? op.type : 0].name);
+                    kNames[op.type < 4 ? op.type : 0].name);
   }
 };
 constexpr OptionSpec kPkttypeOptions[] = {

@@ -104,16 +104,12 @@ struct Conntrack : ExtensionBase<ConntrackMatch> {
       }
       case kIdProtocol:
         op.protocol = static_cast<uint16_t>(call.number);
-        if (call.number == 0 && call.invert) {
-          return call.rule->Fail("conntrack: rule would never match protocol");
-        }
         break;
       case kIdOriginalSource:
       case kIdOriginalDestination:
       case kIdReplySource:
       case kIdReplyDestination:
         op.addresses[id - kIdOriginalSource] = call.address;
-        ApplyMask(call.rule->family, &op.addresses[id - kIdOriginalSource]);
         break;
       case kIdStatus: {
         uint16_t bits = 0;
@@ -161,7 +157,10 @@ struct Conntrack : ExtensionBase<ConntrackMatch> {
       uint32_t words[4];
       for (int w = 0; w < 4; ++w) words[w] = a.address[w];
       AppendAddress(context.family, words, out);
-      if (a.prefix_length != (context.family == IpFamily::kIpv4 ? 32 : 128)) {
+      // A mask that is no prefix is lost in the IPv4 text of 1.8.9.
+      const bool v4 = context.family == IpFamily::kIpv4;
+      if (a.prefix_length != (v4 ? 32 : 128) &&
+          !(v4 && a.prefix_length == AddressMask::kExplicitMask)) {
         AppendMask(context.family, a, out);
       }
     }

@@ -108,7 +108,7 @@ struct Nflog : ExtensionBase<NflogTarget> {
     } else if (op.size != 0) {
       absl::StrAppend(out, " --nflog-range ", op.size);
     }
-    if (op.threshold > 1) {
+    if (op.threshold != 0) {
       absl::StrAppend(out, " --nflog-threshold ", op.threshold);
     }
   }

@@ -191,7 +191,8 @@ struct Classify : ExtensionBase<ClassifyTarget> {
   static void Print(const PrintContext&, const ClassifyTarget& op,
                     std::string* out) {
     out->append(" --set-class ");
-    absl::StrAppendFormat(out, "%x:%x", op.handle >> 16, op.handle & 0xffff);
+    absl::StrAppendFormat(out, "%04x:%04x", op.handle >> 16,
+                          op.handle & 0xffff);
   }
 };
 constexpr OptionSpec kClassifyOptions[] = {
@@ -247,7 +248,6 @@ std::vector<Extension> MarkExtensions() {
       MakeExtension<Classify>("CLASSIFY", kClassifyOptions),
       MakeExtension<Tos>("TOS", kSetTosOptions),
   };
-  out[4].tables = TableBit(TableId::kMangle);
   out[4].hooks = HookBit(Hook::kForward) | HookBit(Hook::kOutput) |
                  HookBit(Hook::kPostrouting);
   out[5].tables = TableBit(TableId::kMangle);

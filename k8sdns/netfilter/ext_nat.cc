@@ -118,9 +118,14 @@ struct Nat : ExtensionBase<Op> {
   static bool Parse(OptionCall& call, Op& op) {
     switch (call.id()) {
       case kTo:
-        return ReadTo(call, op);
       case kPorts:
-        return ReadPorts(call, call.text, op);
+        if (call.id() == kTo ? !ReadTo(call, op)
+                             : !ReadPorts(call, call.text, op)) {
+          return false;
+        }
+        // Only DNAT has room for the base port.
+        if (Op::kKind != OpKind::kDnat) op.base_port = 0;
+        return true;
       case kRandom:
         op.flags |= kNatRandom;
         return true;
@@ -198,8 +203,10 @@ constexpr OptionSpec kRedirectOptions[] = {
 struct Netmap : ExtensionBase<NetmapTarget> {
   static bool Parse(OptionCall& call, NetmapTarget& op) {
     static_cast<AddressMask&>(op) = call.address;
+    // A mask that is no prefix makes the address a single one.
     if (op.prefix_length == AddressMask::kExplicitMask) {
-      return call.rule->Fail("NETMAP: bad mask `", call.text, "'");
+      op.prefix_length = call.rule->family == IpFamily::kIpv4 ? 32 : 128;
+      for (uint32_t i = 0; i < 4; ++i) op.mask[i] = 0;
     }
     ApplyMask(call.rule->family, &op);
     return true;
@@ -210,9 +217,7 @@ struct Netmap : ExtensionBase<NetmapTarget> {
     uint32_t words[4];
     for (int i = 0; i < 4; ++i) words[i] = op.address[i];
     AppendAddress(context.family, words, out);
-    if (op.prefix_length != (context.family == IpFamily::kIpv4 ? 32 : 128)) {
-      AppendMask(context.family, op, out);
-    }
+    AppendMask(context.family, op, out);
   }
 };
 constexpr OptionSpec kNetmapOptions[] = {

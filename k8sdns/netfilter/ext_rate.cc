@@ -75,6 +75,8 @@ struct Limit : ExtensionBase<LimitMatch> {
   static bool Parse(OptionCall& call, LimitMatch& op) {
     if (call.id() == 1) {
       op.burst = static_cast<uint32_t>(call.number);
+      // nft takes 0 for "not given".
+      if (op.burst == 0 && call.rule->variant == Variant::kNft) op.burst = 5;
       return true;
     }
     uint64_t number;
@@ -108,6 +110,7 @@ constexpr OptionSpec kLimitOptions[] = {
 constexpr uint64_t kHashScale = 1000000;
 constexpr int kByteShift = 4;
 constexpr uint32_t kDefaultGcMs = 1000;
+constexpr uint32_t kMaxTable = 1048576;  // the kernel's HASHLIMIT_MAX_SIZE
 
 uint64_t CostToBytes(uint64_t cost) {
   const uint64_t r = cost != 0 ? 0xffffffff / cost : 0xffffffff;
@@ -228,10 +231,10 @@ struct Hashlimit : ExtensionBase<HashlimitMatch> {
       case kBurst:
         return ReadBurst(call, op);
       case kSize:
-        op.size = number;
+        op.size = number < kMaxTable ? number : kMaxTable;
         return true;
       case kMax:
-        op.max = number;
+        op.max = number < kMaxTable ? number : kMaxTable;
         return true;
       case kGc:
         op.gc_interval_ms = number;
@@ -296,7 +299,8 @@ struct Hashlimit : ExtensionBase<HashlimitMatch> {
     size_t i = 0;
     for (; i < 2; ++i) {
       if (r >= kSizes[i].seconds &&
-          BytesToCost(r & ~(kSizes[i].seconds - 1)) == op.average) {
+          BytesToCost(r & static_cast<uint32_t>(~(kSizes[i].seconds - 1))) ==
+              op.average) {
         break;
       }
     }
@@ -455,7 +459,8 @@ constexpr OptionSpec kStatisticOptions[] = {
      Bit(Statistic::kEvery) | Bit(Statistic::kPacket), Bit(Statistic::kMode), 0,
      1},
     {"every", Statistic::kEvery, ValueType::kUint32, kInvertible,
-     Bit(Statistic::kProbability), Bit(Statistic::kMode), 1},
+     Bit(Statistic::kProbability),
+     Bit(Statistic::kMode) | Bit(Statistic::kPacket), 1},
     {"packet", Statistic::kPacket, ValueType::kUint32, 0,
      Bit(Statistic::kProbability),
      Bit(Statistic::kMode) | Bit(Statistic::kEvery)},

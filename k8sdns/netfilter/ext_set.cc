@@ -143,6 +143,7 @@ constexpr uint32_t kBytes =
     Bit(Set::kBytesEq) | Bit(Set::kBytesLt) | Bit(Set::kBytesGt);
 constexpr OptionSpec kSetOptions[] = {
     {"match-set", Set::kMatchSet, ValueType::kString, kInvertible | kMandatory},
+    {"set", Set::kMatchSet, ValueType::kString, kInvertible},
     {"return-nomatch", Set::kReturnNomatch, ValueType::kNone},
     {"update-counters", Set::kUpdateCounters, ValueType::kNone,
      kInvertible | kRepeatable},
@@ -210,6 +211,9 @@ struct SetAction : ExtensionBase<SetTarget> {
       return call.rule->Fail(
           "SET: --add-set, --del-set or --map-set is required");
     }
+    if (!call.Seen(kAdd) && (op.exist || op.has_timeout)) {
+      return call.rule->Fail("SET: --exist and --timeout need --add-set");
+    }
     const bool maps = op.map_mark || op.map_priority || op.map_queue;
     if (maps != call.Seen(kMap)) {
       return call.rule->Fail(
@@ -238,14 +242,18 @@ struct SetAction : ExtensionBase<SetTarget> {
   }
 };
 constexpr OptionSpec kSetActionOptions[] = {
-    {"add-set", SetAction::kAdd, ValueType::kString},
-    {"del-set", SetAction::kDelete, ValueType::kString},
-    {"timeout", SetAction::kTimeout, ValueType::kUint32, kRepeatable},
-    {"exist", SetAction::kExist, ValueType::kNone, kRepeatable},
-    {"map-set", SetAction::kMap, ValueType::kString},
-    {"map-mark", SetAction::kMapMark, ValueType::kNone, kRepeatable},
-    {"map-prio", SetAction::kMapPrio, ValueType::kNone, kRepeatable},
-    {"map-queue", SetAction::kMapQueue, ValueType::kNone, kRepeatable},
+    {"add-set", SetAction::kAdd, ValueType::kString, kInvertible},
+    {"del-set", SetAction::kDelete, ValueType::kString, kInvertible},
+    {"timeout", SetAction::kTimeout, ValueType::kUint32,
+     kRepeatable | kInvertible, 0, 0, 0, 0xfffffffe},
+    {"exist", SetAction::kExist, ValueType::kNone, kRepeatable | kInvertible},
+    {"map-set", SetAction::kMap, ValueType::kString, kInvertible},
+    {"map-mark", SetAction::kMapMark, ValueType::kNone,
+     kRepeatable | kInvertible},
+    {"map-prio", SetAction::kMapPrio, ValueType::kNone,
+     kRepeatable | kInvertible},
+    {"map-queue", SetAction::kMapQueue, ValueType::kNone,
+     kRepeatable | kInvertible},
 };
 
 }  // namespace

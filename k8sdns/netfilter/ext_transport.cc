@@ -66,6 +66,29 @@ void SetPorts(const OptionCall& call, PortRange ports, Op& op) {
   (source ? op.source : op.destination) = ports;
 }
 
+// nft compares a negated range that begins at 0 with its end.
+// A whole range is none at all.
+template <typename Op>
+void NormalizePorts(const RuleContext& rule, Op& op) {
+  auto normalize = [&](uint8_t has, uint8_t invert, PortRange& ports) {
+    if ((op.flags & has) == 0) return;
+    const bool whole = ports.first == 0 && ports.last == 65535;
+    if ((op.flags & invert) == 0) {
+      if (whole) op.flags &= ~has;
+      if (whole) ports = PortRange();
+      return;
+    }
+    if (rule.variant != Variant::kNft || whole) return;
+    if (ports.first == 0 && ports.first != ports.last) {
+      ports.first = static_cast<uint16_t>(ports.last + 1);
+      ports.last = 65535;
+      op.flags &= ~invert;
+    }
+  };
+  normalize(kHasSourcePort, kInvertSourcePort, op.source);
+  normalize(kHasDestinationPort, kInvertDestinationPort, op.destination);
+}
+
 template <typename Op>
 void PrintPorts(const Op& op, std::string* out) {
   if ((op.flags & kHasSourcePort) != 0) {
@@ -158,6 +181,18 @@ struct Tcp : ExtensionBase<TcpMatch> {
     if (call.invert) op.flags |= kInvertTcpFlags;
     return true;
   }
+  static bool Finish(FinishCall& call, TcpMatch& op) {
+    NormalizePorts(*call.rule, op);
+    if (call.rule->variant == Variant::kNft && op.flags != 0 &&
+        (op.flags & kHasTcpOption) == 0 && call.rule->protocol != 6) {
+      return call.rule->Fail("tcp needs -p tcp");
+    }
+    if (op.flag_mask == 0 && op.flag_compare == 0 &&
+        (op.flags & kInvertTcpFlags) == 0) {
+      op.flags &= ~kHasTcpFlags;
+    }
+    return true;
+  }
   static void Print(const PrintContext&, const TcpMatch& op, std::string* out) {
     PrintPorts(op, out);
     if ((op.flags & kHasTcpOption) != 0) {
@@ -189,6 +224,14 @@ constexpr OptionSpec kTcpOptions[] = {
 struct Udp : ExtensionBase<UdpMatch> {
   static bool Parse(OptionCall& call, UdpMatch& op) {
     SetPorts(call, call.ports, op);
+    return true;
+  }
+  static bool Finish(FinishCall& call, UdpMatch& op) {
+    NormalizePorts(*call.rule, op);
+    if (call.rule->variant == Variant::kNft && op.flags != 0 &&
+        call.rule->protocol != 17) {
+      return call.rule->Fail("udp needs -p udp");
+    }
     return true;
   }
   static void Print(const PrintContext&, const UdpMatch& op, std::string* out) {
@@ -352,9 +395,7 @@ constexpr int kDccpInvalid = 10;
 struct Dccp : ExtensionBase<DccpMatch> {
   static bool Parse(OptionCall& call, DccpMatch& op) {
     if (call.id() == kSport || call.id() == kDport) {
-      PortRange ports;
-      if (!ReadProtocolPorts(call, "dccp", &ports)) return false;
-      SetPorts(call, ports, op);
+      SetPorts(call, call.ports, op);
       return true;
     }
     if (call.id() == kOption) {
@@ -411,10 +452,10 @@ struct Dccp : ExtensionBase<DccpMatch> {
   }
 };
 constexpr OptionSpec kDccpOptions[] = {
-    {"source-port", kSport, ValueType::kString, kInvertible},
-    {"sport", kSport, ValueType::kString, kInvertible},
-    {"destination-port", kDport, ValueType::kString, kInvertible},
-    {"dport", kDport, ValueType::kString, kInvertible},
+    {"source-port", kSport, ValueType::kPortRange, kInvertible},
+    {"sport", kSport, ValueType::kPortRange, kInvertible},
+    {"destination-port", kDport, ValueType::kPortRange, kInvertible},
+    {"dport", kDport, ValueType::kPortRange, kInvertible},
     {"dccp-types", kTypes, ValueType::kString, kInvertible},
     {"dccp-option", kOption, ValueType::kUint8, kInvertible, 0, 0, 1, 255},
 };

@@ -38,7 +38,6 @@ bool ReadRange(const OptionSpec& spec, OptionCall& call) {
       size_t used;
       if (!ReadNumber(text, 0, low, high, &value, &used)) return false;
       if (used < text.size() && text[used] != ':') return false;
-      low = value;
       text.remove_prefix(used);
     }
     (call.values == 0 ? call.first : call.last) = value;

@@ -10,6 +10,7 @@
 #include "k8sdns/netfilter/extension.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/netfilter/kernel_checks.h"
+#include "k8sdns/netfilter/option_value.h"
 #include "k8sdns/netfilter/rule_reader.h"
 
 namespace k8sdns::netfilter {
@@ -27,26 +28,6 @@ absl::string_view NextWord(absl::string_view* text) {
   const absl::string_view word = text->substr(0, end);
   text->remove_prefix(end);
   return word;
-}
-
-// sscanf("%llu"): a sign wraps, too much saturates, text may follow.
-bool ScanCounter(absl::string_view* text, uint64_t* value) {
-  size_t i = 0;
-  while (i < text->size() && IsBlank((*text)[i])) ++i;
-  const bool minus = i < text->size() && (*text)[i] == '-';
-  if (i < text->size() && (minus || (*text)[i] == '+')) ++i;
-  const size_t first = i;
-  uint64_t v = 0;
-  bool overflow = false;
-  while (i < text->size() && (*text)[i] >= '0' && (*text)[i] <= '9') {
-    const uint64_t digit = (*text)[i++] - '0';
-    overflow = overflow || v > (UINT64_MAX - digit) / 10;
-    v = v * 10 + digit;
-  }
-  if (i == first) return false;
-  *value = overflow ? UINT64_MAX : minus ? 0 - v : v;
-  text->remove_prefix(i);
-  return true;
 }
 
 // "[packets:bytes", as sscanf("[%llu:%llu]").

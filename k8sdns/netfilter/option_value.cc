@@ -94,6 +94,25 @@ bool ReadNumber(absl::string_view text, int base, uint64_t min, uint64_t max,
   return v >= min && v <= max;
 }
 
+bool ScanCounter(absl::string_view* text, uint64_t* value) {
+  size_t i = 0;
+  while (i < text->size() && absl::ascii_isspace((*text)[i])) ++i;
+  const bool minus = i < text->size() && (*text)[i] == '-';
+  if (i < text->size() && (minus || (*text)[i] == '+')) ++i;
+  const size_t first = i;
+  uint64_t v = 0;
+  bool overflow = false;
+  while (i < text->size() && absl::ascii_isdigit((*text)[i])) {
+    const uint64_t digit = (*text)[i++] - '0';
+    overflow = overflow || v > (UINT64_MAX - digit) / 10;
+    v = v * 10 + digit;
+  }
+  if (i == first) return false;
+  *value = overflow ? UINT64_MAX : minus ? 0 - v : v;
+  text->remove_prefix(i);
+  return true;
+}
+
 bool ReadDouble(absl::string_view text, double* value) {
   const std::string copy(text);
   char* end;
@@ -115,8 +134,10 @@ bool ReadPort(absl::string_view text, absl::string_view protocol,
 
 bool ReadServicePort(absl::string_view text, uint16_t* port) {
   uint64_t v;
-  // getaddrinfo() keeps the lower 16 bits of what fits an int.
-  if (ReadNumber(text, 10, 0, 0x7fffffff, &v)) {
+  // getaddrinfo() puts the number into an int, and its lower half into the
+  // port.
+  if (ReadNumber(text, 10, 0, UINT64_MAX, &v) &&
+      static_cast<int32_t>(v) >= 0) {
     *port = static_cast<uint16_t>(v);
     return true;
   }
@@ -145,7 +166,7 @@ bool ReadServicePortRange(absl::string_view text, PortRange* range) {
     if (!ReadServicePort(last, &port)) return false;
     range->last = port;
   }
-  return range->first <= range->last;
+  return true;
 }
 
 bool ReadProtocol(absl::string_view name, uint8_t* protocol) {
@@ -170,7 +191,8 @@ bool ReadProtocol(absl::string_view name, uint8_t* protocol) {
 }
 
 absl::string_view SavedProtocolName(uint8_t protocol) {
-  for (const ProtocolEntry& p : kChainProtocols) {
+  if (protocol == 0) return "";
+  for (const ProtocolEntry& p : kProtocols) {
     if (p.number == protocol) return p.name;
   }
   return "";

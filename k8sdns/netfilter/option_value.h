@@ -22,6 +22,9 @@ namespace k8sdns::netfilter {
 bool ReadNumber(absl::string_view text, int base, uint64_t min, uint64_t max,
                 uint64_t* value, size_t* used = nullptr);
 
+// sscanf("%llu"): a minus sign wraps, too much saturates, text may follow.
+bool ScanCounter(absl::string_view* text, uint64_t* value);
+
 // strtod(3), all of the text.
 bool ReadDouble(absl::string_view text, double* value);
 
@@ -31,8 +34,8 @@ bool ReadPort(absl::string_view text, absl::string_view protocol,
               uint16_t* port);
 // A decimal number or a service name of any protocol, as getaddrinfo(3).
 bool ReadServicePort(absl::string_view text, uint16_t* port);
-// "a", "a:b", ":b", "a:", names allowed, as XTTYPE_PORTRC. `values` counts
-// the parts.
+// "a", "a:b", ":b", "a:", names allowed, as XTTYPE_PORTRC. The second may be
+// the smaller one.
 bool ReadServicePortRange(absl::string_view text, PortRange* range);
 
 // A protocol number or name; `name` is in lower case.

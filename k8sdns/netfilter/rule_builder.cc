@@ -145,8 +145,62 @@ bool RuleReader::ResolveTarget(OpStorage* jump, const Pending** target) {
   return true;
 }
 
+// nft keeps the ports and flags of all -m tcp (-m udp) of a rule as one: the
+// first match gets what the others say.
+void RuleReader::MergeMatches() {
+  Pending* first_tcp = nullptr;
+  Pending* first_udp = nullptr;
+  for (auto it = matches_.begin(); it != matches_.end();) {
+    const bool tcp = it->extension != nullptr &&
+                     it->extension->kind == OpKind::kTcp;
+    const bool udp = it->extension != nullptr &&
+                     it->extension->kind == OpKind::kUdp;
+    TcpMatch op;
+    if (tcp || udp) {
+      std::memcpy(static_cast<void*>(&op), it->op.bytes,
+                  tcp ? sizeof(TcpMatch) : sizeof(UdpMatch));
+    }
+    if ((!tcp && !udp) || op.flags == 0 ||
+        (tcp && (op.flags & kHasTcpOption) != 0)) {
+      ++it;
+      continue;
+    }
+    Pending*& first = tcp ? first_tcp : first_udp;
+    if (first == nullptr) {
+      first = &*it;
+      ++it;
+      continue;
+    }
+    TcpMatch all;
+    const size_t size = tcp ? sizeof(TcpMatch) : sizeof(UdpMatch);
+    std::memcpy(static_cast<void*>(&all), first->op.bytes, size);
+    auto take = [&](uint8_t has, uint8_t invert) {
+      if ((op.flags & has) == 0) return false;
+      all.flags = static_cast<uint8_t>((all.flags & ~(has | invert)) |
+                                       (op.flags & (has | invert)));
+      return true;
+    };
+    if (take(kHasSourcePort, kInvertSourcePort)) all.source = op.source;
+    if (take(kHasDestinationPort, kInvertDestinationPort)) {
+      all.destination = op.destination;
+    }
+    if (tcp && take(kHasTcpFlags, kInvertTcpFlags)) {
+      all.flag_mask = op.flag_mask;
+      all.flag_compare = op.flag_compare;
+    }
+    std::memcpy(first->op.bytes, &all, size);
+    it = matches_.erase(it);
+    // A deque's pointers do not survive an erasure in the middle.
+    first_tcp = first_udp = nullptr;
+    it = matches_.begin();
+  }
+}
+
 bool RuleReader::Build() {
   command_->rules.clear();
+  if (options_.variant == Variant::kNft && matches_.size() > 1) {
+    MergeMatches();
+  }
   if (command_->kind != Command::kAppend &&
       command_->kind != Command::kInsert &&
       command_->kind != Command::kDelete &&

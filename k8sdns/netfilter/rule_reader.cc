@@ -295,8 +295,6 @@ bool RuleReader::LoadProtocolMatch() {
   uint64_t number;
   if (ReadNumber(name, 0, 0, 255, &number)) {
     name = SavedProtocolName(static_cast<uint8_t>(number));
-    if (number == 33) name = "dccp";
-    if (number == 108) name = "ipcomp";
   }
   if (name == "icmpv6" || name == "ipv6-icmp") name = "icmp6";
   if (name == "ipv6-mh" || name == "mobility-header") name = "mh";
@@ -453,13 +451,10 @@ bool RuleReader::SetCounters(absl::string_view packets) {
     if (!next) return Fail("-c requires packet and byte counter");
     bytes = *next;
   }
-  // sscanf("%llu"): a number in front is enough.
-  size_t used;
-  if (!ReadNumber(packets, 10, 0, UINT64_MAX, &command_->counters.packets,
-                  &used)) {
+  if (!ScanCounter(&packets, &command_->counters.packets)) {
     return Fail("packet counter is not a number");
   }
-  if (!ReadNumber(bytes, 10, 0, UINT64_MAX, &command_->counters.bytes, &used)) {
+  if (!ScanCounter(&bytes, &command_->counters.bytes)) {
     return Fail("byte counter is not a number");
   }
   command_->has_counters = true;

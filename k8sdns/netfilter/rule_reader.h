@@ -113,6 +113,7 @@ class RuleReader {
   bool ReadAddresses(absl::string_view text, std::vector<AddressMask>* out);
   bool ResolveTarget(OpStorage* jump, const Pending** target);
   bool Build();
+  void MergeMatches();
   void BuildOne(const AddressMask& source, const AddressMask& destination,
                 const Pending* target, const OpStorage& jump, RuleBuilder* out);
 

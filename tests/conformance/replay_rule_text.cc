@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "k8sdns/netfilter/ipset_save.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/netfilter/ruleset.h"
 #include "tests/conformance/yaml_value.h"
@@ -41,10 +42,9 @@ std::string RulesOnly(absl::string_view text) {
 
 std::vector<std::string> SetNames(const std::string& text) {
   std::vector<std::string> names;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-    if (words.size() > 2 && words[0] == "create") names.emplace_back(words[1]);
-  }
+  const auto sets = netfilter::ParseIpsetSave(text);
+  if (!sets.ok()) return names;
+  for (const netfilter::IpSet& set : sets->sets) names.push_back(set.name);
   return names;
 }
 
@@ -178,6 +178,52 @@ absl::Status ReplayFiles(const ReplayPaths& paths, const std::string& file) {
   return WriteFile(absl::StrCat(paths.out, "/", file), out.ToYaml());
 }
 
+// Members of hash sets have no order of their own.
+std::string PrintSets(netfilter::IpSets sets) {
+  for (netfilter::IpSet& set : sets.sets) {
+    set.bucket_size.reset();
+    set.initial_value.reset();
+    if (!set.is_hash()) continue;
+    std::stable_sort(set.elements.begin(), set.elements.end(),
+                     [&](const auto& a, const auto& b) {
+                       return netfilter::PrintIpsetElement(set, a) <
+                              netfilter::PrintIpsetElement(set, b);
+                     });
+  }
+  return netfilter::PrintIpsetSave(sets);
+}
+
+absl::Status ReplaySets(const ReplayPaths& paths, const std::string& file) {
+  const auto text = ReadFile(absl::StrCat(paths.corpus, "/", file));
+  if (!text.ok()) return text.status();
+  const auto document = ParseYaml(*text);
+  if (!document.ok()) return document.status();
+  YamlValue cases = YamlValue::List();
+  for (const YamlValue& item : (*document)["cases"].items()) {
+    netfilter::IpsetParseOptions options;
+    options.exist = HasOption(item["options"], "-exist") ||
+                    HasOption(item["options"], "-!");
+    // See the README of the recordings.
+    options.missing_types = {"hash:mac", "hash:ip,mac", "hash:ip,mark",
+                             "hash:net,net", "hash:net,port,net"};
+    const auto sets = netfilter::ParseIpsetSave(item["text"].str(), options);
+    YamlValue outcome = YamlValue::Map();
+    if (sets.ok()) {
+      outcome.Set("saved", PrintSets(*sets));
+    } else {
+      outcome = Refused(sets.status());
+    }
+    YamlValue out = YamlValue::Map();
+    out.Set("id", item["id"].str());
+    out.Set("ipset", std::move(outcome));
+    cases.Add(std::move(out));
+  }
+  YamlValue out = YamlValue::Map();
+  out.Set("group", (*document)["group"].str());
+  out.Set("cases", std::move(cases));
+  return WriteFile(absl::StrCat(paths.out, "/", file), out.ToYaml());
+}
+
 YamlValue Load(const std::string& text, Variant variant) {
   ParseOptions options;
   options.variant = variant;
@@ -207,6 +253,8 @@ absl::Status ReplayRuleText(const ReplayPaths& paths) {
       status = ReplayRules(paths, file, IpFamily::kIpv6);
     } else if (absl::StartsWith(file, "rule-text/files/")) {
       status = ReplayFiles(paths, file);
+    } else if (absl::StartsWith(file, "rule-text/ipset/")) {
+      status = ReplaySets(paths, file);
     }
     if (!status.ok()) return status;
   }

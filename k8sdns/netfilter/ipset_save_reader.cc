@@ -1,0 +1,614 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "k8sdns/netfilter/ipset_element_reader.h"
+#include "k8sdns/netfilter/ipset_save.h"
+#include "k8sdns/netfilter/option_value.h"
+
+namespace k8sdns::netfilter {
+namespace {
+
+constexpr size_t kMaxName = 31;
+constexpr size_t kMaxComment = 255;
+constexpr uint32_t kMaxTimeout = 2147483;  // ipset 7.17
+
+struct Alias {
+  absl::string_view old_name;
+  absl::string_view type;
+};
+constexpr Alias kAliases[] = {
+    {"iphash", "hash:ip"},
+    {"ipporthash", "hash:ip,port"},
+    {"ipportiphash", "hash:ip,port,ip"},
+    {"ipportnethash", "hash:ip,port,net"},
+    {"nethash", "hash:net"},
+    {"netporthash", "hash:net,port"},
+    {"netifacehash", "hash:net,iface"},
+    {"ipmarkhash", "hash:ip,mark"},
+    {"machash", "hash:mac"},
+    {"ipmap", "bitmap:ip"},
+    {"macipmap", "bitmap:ip,mac"},
+    {"portmap", "bitmap:port"},
+    {"setlist", "list:set"},
+};
+constexpr absl::string_view kTypes[] = {
+    "hash:ip",      "hash:ip,port",  "hash:ip,port,ip", "hash:ip,port,net",
+    "hash:net",     "hash:net,port", "hash:net,iface",  "hash:net,net",
+    "hash:ip,mark", "hash:ip,mac",   "hash:mac",        "hash:net,port,net",
+    "bitmap:ip",    "bitmap:ip,mac", "bitmap:port",     "list:set"};
+
+enum class Command {
+  kCreate,
+  kAdd,
+  kDel,
+  kTest,
+  kDestroy,
+  kList,
+  kSave,
+  kFlush,
+  kRename,
+  kSwap,
+  kCommit,
+};
+struct CommandName {
+  absl::string_view name;
+  char letter;
+  Command command;
+};
+constexpr CommandName kCommands[] = {
+    {"create", 'N', Command::kCreate},   {"add", 'A', Command::kAdd},
+    {"del", 'D', Command::kDel},         {"test", 'T', Command::kTest},
+    {"destroy", 'X', Command::kDestroy}, {"list", 'L', Command::kList},
+    {"save", 'S', Command::kSave},       {"flush", 'F', Command::kFlush},
+    {"rename", 'E', Command::kRename},   {"swap", 'W', Command::kSwap},
+};
+
+std::optional<Command> FindCommand(absl::string_view word) {
+  if (word == "COMMIT") return Command::kCommit;
+  if (word == "n") return Command::kCreate;
+  for (const CommandName& c : kCommands) {
+    if (word.size() == 2 && word[0] == '-' && word[1] == c.letter) {
+      return c.command;
+    }
+    absl::string_view name = word;
+    if (absl::StartsWith(name, "--")) name.remove_prefix(2);
+    if (!name.empty() && name[0] != '-' && absl::StartsWith(c.name, name)) {
+      return c.command;
+    }
+  }
+  return std::nullopt;
+}
+
+class FileReader {
+ public:
+  FileReader(const IpsetParseOptions& options, IpSets* sets)
+      : options_(options), sets_(sets) {}
+  bool Read(absl::string_view text);
+  const std::string& error() const { return error_; }
+
+ private:
+  using Words = std::vector<absl::string_view>;
+  // The elements of a set by their printed form.
+  using Index = absl::flat_hash_set<std::string>;
+
+  bool Split(absl::string_view line, Words* words);
+  bool Line(absl::string_view line);
+  bool Create(const Words& words, bool exist);
+  bool CreateOption(const Words& words, size_t* at, IpSet* set);
+  bool Range(absl::string_view text, IpSet* set);
+  bool Elements(Command command, const Words& words, bool exist);
+  bool ElementOption(const Words& words, size_t* at, const IpSet& set,
+                     IpSetElement* e, std::string* before, std::string* after);
+  bool AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
+              const std::string& before, const std::string& after, bool exist);
+  bool DeleteAll(IpSet* set, const std::vector<IpSetElement>& elements,
+                 bool exist);
+  bool WholeSet(Command command, const Words& words);
+  bool Number(absl::string_view text, uint64_t max, uint32_t* value);
+
+  template <typename... Args>
+  bool Fail(const Args&... args) {
+    if (error_.empty()) {
+      error_ = absl::StrCat("line ", line_, ": ", absl::StrCat(args...));
+    }
+    return false;
+  }
+
+  const IpsetParseOptions& options_;
+  IpSets* sets_;
+  absl::flat_hash_map<std::string, Index> index_;
+  size_t count_ = 0;
+  int line_ = 0;
+  std::string error_;
+  // Consecutive additions to a set are one message: the flags of the first
+  // count for all.
+  std::string batch_set_;
+  bool batch_exist_ = false;
+};
+
+bool FileReader::Read(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    ++line_;
+    const absl::string_view line = text.substr(0, end);
+    if (line.size() > options_.max_line_bytes) {
+      return Fail("line of ", line.size(), " bytes, at most ",
+                  options_.max_line_bytes, " are read");
+    }
+    if (line.find('\0') != absl::string_view::npos) return Fail("NUL byte");
+    if (!Line(line)) return false;
+    if (end == absl::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return true;
+}
+
+// Double quotes group; there are no escapes.
+bool FileReader::Split(absl::string_view line, Words* words) {
+  size_t i = 0;
+  while (true) {
+    while (i < line.size() && absl::ascii_isspace(line[i])) ++i;
+    if (i == line.size()) return true;
+    if (line[i] == '"') {
+      const size_t end = line.find('"', i + 1);
+      if (end == absl::string_view::npos) return Fail("missing closing quote");
+      // The quotes stay out; an empty word counts as missing.
+      words->push_back(line.substr(i + 1, end - i - 1));
+      i = end + 1;
+      continue;
+    }
+    const size_t begin = i;
+    while (i < line.size() && !absl::ascii_isspace(line[i])) ++i;
+    words->push_back(line.substr(begin, i - begin));
+  }
+}
+
+bool FileReader::Line(absl::string_view line) {
+  Words words;
+  const absl::string_view stripped = absl::StripLeadingAsciiWhitespace(line);
+  if (stripped.empty() || stripped[0] == '#') return true;
+  if (!Split(line, &words)) return false;
+  bool exist = options_.exist;
+  Words kept;
+  for (absl::string_view w : words) {
+    if (w == "-exist" || w == "-!" || w == "--exist") {
+      exist = true;
+    } else {
+      kept.push_back(w);
+    }
+  }
+  if (kept.empty()) return Fail("no command");
+  const auto command = FindCommand(kept[0]);
+  if (!command) return Fail("`", kept[0], "' is no command of a file");
+  const std::string batch =
+      *command == Command::kAdd && kept.size() > 1 ? std::string(kept[1]) : "";
+  if (*command == Command::kAdd) {
+    if (batch == batch_set_) {
+      exist = batch_exist_;
+    } else {
+      batch_exist_ = exist;
+    }
+  }
+  batch_set_ = batch;
+  switch (*command) {
+    case Command::kCreate:
+      return Create(kept, exist);
+    case Command::kAdd:
+    case Command::kDel:
+    case Command::kTest:
+      return Elements(*command, kept, exist);
+    case Command::kCommit:
+    case Command::kSave:
+    case Command::kList:
+      return true;
+    default:
+      return WholeSet(*command, kept);
+  }
+}
+
+bool FileReader::Number(absl::string_view text, uint64_t max, uint32_t* value) {
+  uint64_t v;
+  if (!ReadNumber(text, 0, 0, max, &v)) {
+    return Fail("`", text, "' is not a number in 0-", max);
+  }
+  *value = static_cast<uint32_t>(v);
+  return true;
+}
+
+bool FileReader::Range(absl::string_view text, IpSet* set) {
+  if (set->type == "bitmap:port") {
+    std::vector<IpSetElement> ends;
+    std::string why;
+    uint16_t first;
+    uint16_t last;
+    if (!ReadSetPortRange(text, &first, &last, &why)) return Fail(why);
+    if (text.find('-') == absl::string_view::npos) {
+      return Fail("range needs two ports");
+    }
+    set->range_first = std::min(first, last);
+    set->range_last = std::max(first, last);
+    return true;
+  }
+  uint32_t first;
+  uint32_t last;
+  if (!ReadIpv4Range(text, &first, &last) ||
+      text.find_first_of("-/") == absl::string_view::npos) {
+    return Fail("`", text, "' is not a range of IPv4 addresses");
+  }
+  set->range_first = first;
+  set->range_last = last;
+  return true;
+}
+
+bool FileReader::CreateOption(const Words& words, size_t* at, IpSet* set) {
+  absl::string_view name = words[*at];
+  if (absl::StartsWith(name, "--")) name.remove_prefix(2);
+  auto flag = [&](bool allowed, bool* to) {
+    if (!allowed) return Fail("unknown argument `", name, "'");
+    *to = true;
+    ++*at;
+    return true;
+  };
+  if (name == "counters") return flag(true, &set->counters);
+  if (name == "comment") return flag(true, &set->comments);
+  if (name == "skbinfo") return flag(true, &set->skbinfo);
+  if (name == "forceadd") return flag(set->is_hash(), &set->force_add);
+  const bool hash = set->is_hash();
+  const bool bitmap = set->is_bitmap();
+  const bool known =
+      name == "timeout" ||
+      (hash &&
+       (name == "family" || name == "hashsize" || name == "maxelem" ||
+        name == "bucketsize" || name == "initval" || name == "netmask" ||
+        name == "bitmask" || name == "resize" || name == "probes" ||
+        name == "gc" || (name == "markmask" && set->type == "hash:ip,mark"))) ||
+      (bitmap && (name == "range" || name == "from" || name == "to")) ||
+      (set->type == "bitmap:ip" && name == "netmask") ||
+      (set->is_list() && name == "size");
+  if (!known) return Fail("unknown argument `", name, "'");
+  if (*at + 1 >= words.size() || words[*at + 1].empty()) {
+    return Fail("missing argument of `", name, "'");
+  }
+  const absl::string_view value = words[*at + 1];
+  *at += 2;
+  uint32_t number;
+  if (name == "family") {
+    if (value == "inet" || value == "ipv4" || value == "-4") {
+      set->family = IpFamily::kIpv4;
+    } else if (value == "inet6" || value == "ipv6" || value == "-6") {
+      set->family = IpFamily::kIpv6;
+    } else {
+      return Fail("unknown family `", value, "'");
+    }
+    return true;
+  }
+  if (name == "range" || name == "from") return Range(value, set);
+  if (name == "bitmask") {
+    const auto mask = IpAddress::Parse(value);
+    if (!mask) return Fail("bad bitmask `", value, "'");
+    set->bitmask = *mask;
+    return true;
+  }
+  if (name == "netmask") {
+    if (!Number(value, 128, &number)) return false;
+    set->netmask = static_cast<uint8_t>(number);
+    if (number == 0) return Fail("netmask is out of range");
+    return true;
+  }
+  const uint64_t max = name == "timeout" ? kMaxTimeout : 0xffffffff;
+  if (!Number(value, max, &number)) return false;
+  if (name == "timeout") set->timeout_s = number;
+  if (name == "maxelem") set->max_elements = number;
+  if (name == "markmask") set->mark_mask = number;
+  if (name == "bucketsize") set->bucket_size = number;
+  if (name == "initval") set->initial_value = number;
+  if (name == "size") set->list_size = std::max<uint32_t>(number, 4);
+  if (name == "hashsize") {
+    set->hash_size = 64;
+    while (set->hash_size < number && set->hash_size < 1u << 31) {
+      set->hash_size *= 2;
+    }
+  }
+  return true;
+}
+
+bool SameCreation(const IpSet& a, const IpSet& b) {
+  IpSet x = a;
+  IpSet y = b;
+  for (IpSet* s : {&x, &y}) {
+    s->elements.clear();
+    s->bucket_size.reset();
+    s->initial_value.reset();
+  }
+  return PrintIpsetCreate(x) == PrintIpsetCreate(y);
+}
+
+bool FileReader::Create(const Words& words, bool exist) {
+  if (words.size() < 3) return Fail("create needs a name and a type");
+  if (words[1].empty() || words[1].size() > kMaxName) {
+    return Fail("bad set name `", words[1], "'");
+  }
+  IpSet set;
+  set.name = std::string(words[1]);
+  set.type = std::string(words[2]);
+  for (const Alias& a : kAliases) {
+    if (a.old_name == words[2]) set.type = std::string(a.type);
+  }
+  if (std::find(std::begin(kTypes), std::end(kTypes), set.type) ==
+      std::end(kTypes)) {
+    return Fail("unknown set type `", set.type, "'");
+  }
+  if (std::find(options_.missing_types.begin(), options_.missing_types.end(),
+                set.type) != options_.missing_types.end()) {
+    return Fail("set type ", set.type, " is not there");
+  }
+  for (size_t at = 3; at < words.size();) {
+    if (!CreateOption(words, &at, &set)) return false;
+  }
+  const uint8_t bits = set.family == IpFamily::kIpv4 ? 32 : 128;
+  if (set.netmask > bits) return Fail("netmask is out of range");
+  if (set.netmask == bits) set.netmask = 0;
+  const bool has_range =
+      std::any_of(words.begin() + 3, words.end(), [](absl::string_view w) {
+        return w == "range" || w == "--range" || w == "from" || w == "--from";
+      });
+  if (set.is_bitmap() && !has_range) return Fail("range is missing");
+  if (set.is_bitmap() && set.type != "bitmap:port") {
+    const uint32_t step =
+        set.netmask == 0 ? 1 : uint32_t{1} << (32 - set.netmask);
+    const uint64_t count =
+        (uint64_t{set.range_last} - set.range_first) / step + 1;
+    // Up to 65536 elements, and not one alone for all.
+    if (count > 65536 || (set.netmask != 0 && count < 2)) {
+      return Fail("range is too large for a bitmap");
+    }
+  }
+  if (const IpSet* there = sets_->Find(set.name)) {
+    if (exist && there->type == set.type && SameCreation(*there, set)) {
+      return true;
+    }
+    return Fail("set `", set.name, "' exists already");
+  }
+  sets_->sets.push_back(std::move(set));
+  return true;
+}
+
+bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
+                               IpSetElement* e, std::string* before,
+                               std::string* after) {
+  absl::string_view name = words[*at];
+  if (absl::StartsWith(name, "--")) name.remove_prefix(2);
+  const std::vector<IpSetDimension> dimensions = IpSetDimensions(set.type);
+  const bool nets = std::find(dimensions.begin(), dimensions.end(),
+                              IpSetDimension::kNet) != dimensions.end();
+  if (name == "nomatch" && nets) {
+    e->nomatch = true;
+    ++*at;
+    return true;
+  }
+  if (name == "wildcard" && set.type == "hash:net,iface") {
+    e->wildcard = true;
+    ++*at;
+    return true;
+  }
+  const bool skb = name == "skbmark" || name == "skbprio" || name == "skbqueue";
+  const bool order = set.is_list() && (name == "before" || name == "after");
+  if (name != "timeout" && name != "packets" && name != "bytes" &&
+      name != "comment" && !skb && !order) {
+    return Fail("unknown argument `", name, "'");
+  }
+  if (*at + 1 >= words.size() || words[*at + 1].empty()) {
+    return Fail("missing argument of `", name, "'");
+  }
+  const absl::string_view value = words[*at + 1];
+  *at += 2;
+  if (order) {
+    *(name == "before" ? before : after) = std::string(value);
+    return true;
+  }
+  if (name == "timeout") {
+    uint32_t number;
+    if (!Number(value, kMaxTimeout, &number)) return false;
+    if (!set.timeout_s) return Fail("set was created without timeout");
+    e->timeout_s = number;
+    return true;
+  }
+  if (name == "comment") {
+    if (!set.comments) return Fail("set was created without comment");
+    if (value.size() > kMaxComment) return Fail("comment is too long");
+    if (value.find('"') != absl::string_view::npos) {
+      return Fail("\" in a comment");
+    }
+    e->comment = std::string(value);
+    return true;
+  }
+  if (skb) {
+    if (!set.skbinfo) return Fail("set was created without skbinfo");
+    return ReadSkbOption(name, value, &e->skb) ||
+           Fail("bad ", name, " `", value, "'");
+  }
+  if (!set.counters) return Fail("set was created without counters");
+  uint64_t number;
+  if (!ReadNumber(value, 0, 0, UINT64_MAX, &number)) {
+    return Fail("`", value, "' is not a number");
+  }
+  (name == "packets" ? e->packets : e->bytes) = number;
+  return true;
+}
+
+bool FileReader::Elements(Command command, const Words& words, bool exist) {
+  if (words.size() < 3) return Fail("a set and an element are needed");
+  IpSet* set = sets_->Find(words[1]);
+  if (set == nullptr) return Fail("no set `", words[1], "'");
+  IpSetElement prototype;
+  std::string before;
+  std::string after;
+  for (size_t at = 3; at < words.size();) {
+    if (!ElementOption(words, &at, *set, &prototype, &before, &after)) {
+      return false;
+    }
+  }
+  if (set->timeout_s && !prototype.timeout_s) {
+    prototype.timeout_s = set->timeout_s;
+  }
+  std::vector<IpSetElement> elements;
+  std::string why;
+  size_t room = options_.max_elements - count_;
+  if (set->is_hash() && command == Command::kAdd) {
+    room = std::min<size_t>(room, set->max_elements - set->elements.size());
+  }
+  if (!ReadSetElements(*set, words[2], prototype, room, &elements, &why)) {
+    return Fail(why);
+  }
+  if (set->is_list() && sets_->Find(words[2]) == nullptr) {
+    return Fail("no set `", words[2], "' to be a member");
+  }
+  if (set->is_list() && sets_->Find(words[2])->is_list()) {
+    return Fail("a list of sets cannot be a member of another");
+  }
+  if (command == Command::kAdd) {
+    return AddAll(set, elements, before, after, exist);
+  }
+  if (command == Command::kDel) return DeleteAll(set, elements, exist);
+  Index& index = index_[set->name];
+  for (const IpSetElement& e : elements) {
+    if (!index.contains(PrintIpsetElement(*set, e))) {
+      return Fail(words[2], " is not in set ", set->name);
+    }
+  }
+  return true;
+}
+
+bool FileReader::AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
+                        const std::string& before, const std::string& after,
+                        bool exist) {
+  Index& index = index_[set->name];
+  for (const IpSetElement& e : elements) {
+    const std::string key = PrintIpsetElement(*set, e);
+    if (index.contains(key)) {
+      if (!exist) return Fail(key, " is in set ", set->name, " already");
+      for (IpSetElement& old : set->elements) {
+        if (PrintIpsetElement(*set, old) == key) old = e;
+      }
+      continue;
+    }
+    auto at = set->elements.end();
+    if (!before.empty() || !after.empty()) {
+      const std::string& anchor = before.empty() ? after : before;
+      at = std::find_if(set->elements.begin(), set->elements.end(),
+                        [&](const IpSetElement& x) { return x.set == anchor; });
+      if (at == set->elements.end()) {
+        return Fail("no member `", anchor, "' in set ", set->name);
+      }
+      if (before.empty()) ++at;
+    } else if (set->is_bitmap()) {
+      at = std::upper_bound(set->elements.begin(), set->elements.end(), e,
+                            [](const IpSetElement& a, const IpSetElement& b) {
+                              return a.port != b.port
+                                         ? a.port < b.port
+                                         : a.addresses[0] < b.addresses[0];
+                            });
+    }
+    set->elements.insert(at, e);
+    index.insert(key);
+    ++count_;
+  }
+  return true;
+}
+
+bool FileReader::DeleteAll(IpSet* set,
+                           const std::vector<IpSetElement>& elements,
+                           bool exist) {
+  Index& index = index_[set->name];
+  for (const IpSetElement& e : elements) {
+    const std::string key = PrintIpsetElement(*set, e);
+    if (index.erase(key) == 0) {
+      if (!exist) return Fail(key, " is not in set ", set->name);
+      continue;
+    }
+    --count_;
+    for (auto it = set->elements.begin(); it != set->elements.end(); ++it) {
+      if (PrintIpsetElement(*set, *it) == key) {
+        set->elements.erase(it);
+        break;
+      }
+    }
+  }
+  return true;
+}
+
+bool FileReader::WholeSet(Command command, const Words& words) {
+  auto is_member = [&](const std::string& name) {
+    for (const IpSet& s : sets_->sets) {
+      for (const IpSetElement& e : s.elements) {
+        if (s.is_list() && e.set == name) return true;
+      }
+    }
+    return false;
+  };
+  if (words.size() < 2) {
+    if (command == Command::kDestroy) {
+      sets_->sets.clear();
+      index_.clear();
+      return true;
+    }
+    if (command != Command::kFlush) return Fail("a set is needed");
+    for (IpSet& s : sets_->sets) s.elements.clear();
+    index_.clear();
+    return true;
+  }
+  IpSet* set = sets_->Find(words[1]);
+  if (set == nullptr) return Fail("no set `", words[1], "'");
+  if (command == Command::kFlush) {
+    set->elements.clear();
+    index_.erase(set->name);
+    return true;
+  }
+  if (command == Command::kDestroy) {
+    if (is_member(set->name)) return Fail("set is in use");
+    index_.erase(set->name);
+    sets_->sets.erase(sets_->sets.begin() + (set - sets_->sets.data()));
+    return true;
+  }
+  if (words.size() < 3 || words[2].empty() || words[2].size() > kMaxName) {
+    return Fail("a second set name is needed");
+  }
+  const std::string to(words[2]);
+  IpSet* other = sets_->Find(to);
+  if (command == Command::kRename) {
+    if (other != nullptr) return Fail("set `", to, "' exists already");
+    if (is_member(set->name)) return Fail("set is in use");
+    index_[to] = std::move(index_[set->name]);
+    index_.erase(set->name);
+    set->name = to;
+    return true;
+  }
+  if (other == nullptr) return Fail("no set `", to, "'");
+  if (other->type != set->type || other->family != set->family) {
+    return Fail("sets of different types cannot be swapped");
+  }
+  std::swap(*set, *other);
+  std::swap(set->name, other->name);
+  std::swap(index_[set->name], index_[to]);
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<IpSets> ParseIpsetSave(absl::string_view text,
+                                      const IpsetParseOptions& options) {
+  IpSets sets;
+  FileReader reader(options, &sets);
+  if (reader.Read(text)) return sets;
+  return absl::InvalidArgumentError(reader.error());
+}
+
+}  // namespace k8sdns::netfilter
