@@ -17,6 +17,7 @@
 #include "tests/conformance/replay.h"
 #include "tests/conformance/replay_dns_records.h"
 #include "tests/conformance/replay_endpoints_controller.h"
+#include "tests/conformance/replay_kernel.h"
 #include "tests/conformance/replay_kube_proxy_iptables.h"
 #include "tests/conformance/replay_kube_proxy_ipvs.h"
 #include "tests/conformance/replay_kubelet_resolv_conf.h"
@@ -39,6 +40,9 @@ struct Family {
 constexpr Family kFamilies[] = {
     {"rule-text", ReplayRuleText},
     {"kernel", ReplayLoadErrors},
+    {"kernel", ReplayKernel},
+    {"kernel-random", ReplayKernelRandom},
+    {"kernel-random6", ReplayKernelRandom6},
     {"dns-records", ReplayDnsRecords},
     {"endpoints-controller", ReplayEndpointsController},
     {"kube-proxy", ReplayKubeProxyIptables},

@@ -1,0 +1,166 @@
+// Connection tracking: the table of flows, and what a packet is to it. The
+// state of one node, as a value.
+//
+// Facts: Linux net/netfilter/nf_conntrack_{core,proto_*}.c. Not modelled:
+// helpers and their expectations, zones, labels, table limits.
+//
+// A flow is made by the first packet that conntrack sees (Track()), and enters
+// the table only when that packet has passed all hooks (Confirm()); a packet
+// that is dropped leaves nothing behind (ForgetUnconfirmed()).
+//
+// The seam for IPVS: a flow may be looked up and its reply tuple altered by
+// others than NAT (AlterReply()), as ip_vs_nfct.c does.
+#ifndef K8SDNS_DATAPLANE_CONNTRACK_H_
+#define K8SDNS_DATAPLANE_CONNTRACK_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "k8sdns/dataplane/node_packet.h"
+#include "k8sdns/dataplane/tcp_tracking.h"
+#include "k8sdns/dataplane/tuple.h"
+
+namespace k8sdns::dataplane {
+
+enum FlowStatus : uint16_t {
+  kFlowExpected = 1 << 0,
+  kFlowSeenReply = 1 << 1,
+  kFlowAssured = 1 << 2,
+  kFlowConfirmed = 1 << 3,
+  kFlowSourceNat = 1 << 4,
+  kFlowDestinationNat = 1 << 5,
+  kFlowSourceNatDone = 1 << 7,
+  kFlowDestinationNatDone = 1 << 8,
+  kFlowDying = 1 << 9,
+};
+
+// 0 is none. Ids are given in the order in which flows are made.
+using FlowId = uint64_t;
+
+// What a packet is to its flow (enum ip_conntrack_info).
+enum class FlowState : uint8_t {
+  kEstablished = 0,
+  kRelated = 1,
+  kNew = 2,
+  kEstablishedReply = 3,
+  kRelatedReply = 4,
+  kUntracked = 7,
+};
+
+// What a packet carries of conntrack. Without a flow, kEstablished means that
+// conntrack does not know the packet (INVALID in rules).
+struct Tracking {
+  FlowId flow = 0;
+  FlowState state = FlowState::kEstablished;
+
+  // 0 original, 1 reply.
+  int direction() const { return state >= FlowState::kEstablishedReply; }
+  bool none() const { return flow == 0 && state == FlowState::kEstablished; }
+};
+
+struct Flow {
+  Tuple tuples[2];  // original, reply: as packets look before NAT
+  uint16_t status = 0;
+  uint32_t mark = 0;
+  uint16_t masquerade_device = 0;
+  // Where a source port was drawn from, if it was (0, 0: it was not).
+  uint16_t drawn_first_port = 0;
+  uint16_t drawn_last_port = 0;
+  TcpTracking tcp;
+  int64_t expires_us = 0;      // confirmed: a time; else a duration
+  int64_t stream_us = 0;       // UDP: the time from which it counts as a stream
+  uint64_t source_mapped = 0;  // order in which sources were mapped; 0: not
+
+  friend bool operator==(const Flow&, const Flow&) = default;
+};
+
+struct ConntrackOptions {
+  TcpOptions tcp;
+};
+
+class Conntrack {
+ public:
+  struct Found {
+    FlowId flow = 0;  // 0: none
+    int direction = 0;
+  };
+
+  // The entry that has this tuple in one of its directions.
+  Found Find(const Tuple& tuple, int64_t now_us) const;
+  // nullptr if it is gone.
+  Flow* flow(FlowId id);
+  const Flow* flow(FlowId id) const;
+
+  // What the packet is: finds or makes its flow and moves its state.
+  // `packet.tracking` must not be set. PRE_ROUTING and LOCAL_OUT call it.
+  Tracking Track(const NodePacket& packet, const ConntrackOptions& options,
+                 int64_t now_us);
+
+  // At the end of a packet's way. False: another flow has taken one of its
+  // tuples meanwhile, and the packet is dropped.
+  bool Confirm(FlowId id, int64_t now_us);
+  // Deletes the entry; packets under way keep what they know of it.
+  void Kill(FlowId id);
+  // A RST was sent about the flow.
+  void SetClosing(FlowId id, int64_t now_us);
+  // Drops flows that were never confirmed and those that were killed.
+  void ForgetUnconfirmed();
+  // Empties the table (`conntrack -F`).
+  void Flush();
+  size_t size() const { return flows_.size(); }
+  size_t memory_bytes() const;
+
+  // ---- for NAT ----
+
+  // Only before confirmation.
+  void AlterReply(FlowId id, const Tuple& reply);
+  // Whether another flow than `except` has this tuple.
+  bool Taken(const Tuple& tuple, FlowId except, int64_t now_us) const;
+  // Notes that the flow's source is mapped, for FindMappedSource().
+  void NoteMappedSource(FlowId id);
+  // Flows with the same protocol, source and source port in their original
+  // direction, the latest first.
+  std::vector<FlowId> FlowsOfSource(const Tuple& original) const;
+
+  // Equal tables: the same flows in the same order, whatever their ids.
+  friend bool operator==(const Conntrack& a, const Conntrack& b);
+
+ private:
+  struct SourceKey {
+    IpAddress src;
+    uint16_t port;
+    Protocol protocol;
+    friend bool operator==(const SourceKey&, const SourceKey&) = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const SourceKey& k) {
+      return H::combine(std::move(h), k.src, k.port, k.protocol);
+    }
+  };
+
+  Tracking TrackIcmpError(const NodePacket& packet, int64_t now_us) const;
+  FlowId Create(const Tuple& tuple, const Tuple& reply);
+  // False: the packet is not of this flow after all; kReopen through *again.
+  bool TrackProtocol(FlowId id, const NodePacket& packet, Tracking tracking,
+                     const ConntrackOptions& options, int64_t now_us,
+                     bool* again);
+  bool TrackTcpSegment(FlowId id, const NodePacket& packet, Tracking tracking,
+                       const ConntrackOptions& options, int64_t now_us,
+                       bool* again);
+  void Refresh(Flow& flow, int64_t now_us, int seconds);
+  void Remove(FlowId id);
+
+  std::map<FlowId, Flow> flows_;
+  // Confirmed flows by both tuples.
+  absl::flat_hash_map<Tuple, Found> by_tuple_;
+  absl::flat_hash_map<SourceKey, std::vector<FlowId>> by_source_;
+  FlowId next_ = 1;
+  uint64_t next_mapped_ = 1;
+};
+
+}  // namespace k8sdns::dataplane
+
+#endif  // K8SDNS_DATAPLANE_CONNTRACK_H_

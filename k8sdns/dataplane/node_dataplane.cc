@@ -1,0 +1,80 @@
+#include "k8sdns/dataplane/node_dataplane.h"
+
+namespace k8sdns::dataplane {
+namespace {
+
+Outcome Run(const NodeTables& tables, const Arrival& arrival, bool traced,
+            NodeState& state, Decisions& decisions) {
+  PacketWalk walk(tables, state, decisions, traced);
+  if (arrival.interface.empty()) {
+    return walk.Send(arrival.packet, arrival.has_source);
+  }
+  const DeviceIndex device = tables.routing.FindDevice(arrival.interface);
+  if (device == kNoDevice || !tables.routing.device(device).up) return {};
+  return walk.Receive(arrival.packet, device);
+}
+
+}  // namespace
+
+Arrival Arrival::On(absl::string_view interface, NodePacket packet) {
+  return {std::move(packet), std::string(interface), true};
+}
+
+Arrival Arrival::Sent(NodePacket packet, bool has_source) {
+  return {std::move(packet), "", has_source};
+}
+
+NodeDataplane::NodeDataplane(const NodeConfig& config,
+                             std::shared_ptr<const RuleMatcher> ipv4,
+                             std::shared_ptr<const RuleMatcher> ipv6,
+                             IpSets sets) {
+  auto tables = std::make_shared<NodeTables>(config);
+  tables->matchers[0] = std::move(ipv4);
+  tables->matchers[1] = std::move(ipv6);
+  tables->conntrack.tcp.loose =
+      config.Sysctl("net.netfilter.nf_conntrack_tcp_loose", 1) != 0;
+  tables->conntrack.tcp.be_liberal =
+      config.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", 0) != 0;
+  tables_ = std::move(tables);
+  ReloadRules(std::move(sets));
+}
+
+void NodeDataplane::ReloadRules(IpSets sets) {
+  state_.rules = RuleState();
+  state_.sets = std::move(sets);
+  // A list keeps the mask of the first rule that names it, and as many times
+  // of packets as the rule that asks for the most.
+  for (const auto& matcher : tables_->matchers) {
+    if (matcher == nullptr) continue;
+    for (netfilter::TableId id : matcher->rules().tables()) {
+      const netfilter::Table& table = *matcher->rules().table(id);
+      for (netfilter::ChainId chain : table.chains()) {
+        for (netfilter::RuleView rule : table.rules(chain)) {
+          DeclareRecentLists(rule, matcher->rules().strings(), state_.rules);
+        }
+      }
+    }
+  }
+}
+
+std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
+                                         bool traced) const {
+  std::vector<Branch> branches;
+  Decisions decisions;
+  do {
+    Branch branch;
+    branch.after = state_;
+    branch.outcome = Run(*tables_, arrival, traced, branch.after, decisions);
+    branch.probability = decisions.probability();
+    branches.push_back(std::move(branch));
+  } while (decisions.Next());
+  return branches;
+}
+
+Outcome NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
+                              bool traced) {
+  Decisions decisions(generator);
+  return Run(*tables_, arrival, traced, state_, decisions);
+}
+
+}  // namespace k8sdns::dataplane

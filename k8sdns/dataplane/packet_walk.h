@@ -1,0 +1,121 @@
+// One packet's way through a node's hooks, and what it sets off: the kernel's
+// answers, and packets that come back over the loopback device. Private to
+// this room; NodeDataplane is the public face.
+#ifndef K8SDNS_DATAPLANE_PACKET_WALK_H_
+#define K8SDNS_DATAPLANE_PACKET_WALK_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "k8sdns/dataplane/outcome.h"
+#include "k8sdns/dataplane/rule_context.h"
+#include "k8sdns/dataplane/rule_matcher.h"
+
+namespace k8sdns::dataplane {
+
+// What does not change while packets pass.
+struct NodeTables {
+  explicit NodeTables(const NodeConfig& config) : routing(config) {}
+
+  Routing routing;
+  ConntrackOptions conntrack;
+  // IPv4, IPv6; nullptr: no rules.
+  std::shared_ptr<const RuleMatcher> matchers[2];
+};
+
+class PacketWalk {
+ public:
+  // All must outlive the walk. Without `traced` outcomes have no trace.
+  PacketWalk(const NodeTables& node, NodeState& state, Decisions& decisions,
+             bool traced)
+      : node_(node), state_(state), decisions_(decisions), traced_(traced) {}
+
+  // A packet that comes in by a device.
+  Outcome Receive(const NodePacket& packet, DeviceIndex device);
+  // A packet that a process of the node sends. Without `has_source` routing
+  // chooses one; a source that is not the node's is kept, but not used for
+  // routing.
+  Outcome Send(NodePacket packet, bool has_source);
+
+ private:
+  // A packet under way.
+  struct Item {
+    TransitPacket transit;
+    bool observed = false;  // the outcome is about it
+    bool answer = false;    // to the observed one, and decides its verdict
+    OutputRoute route;      // of what the node sends
+    bool routed_to_self = false;  // came over lo with its route
+  };
+  // An answer of the node to a packet.
+  struct Answer {
+    NodePacket packet;
+    Tracking tracking;
+    std::optional<IpAddress> source;  // nullopt: routing chooses
+    bool any_source = false;          // need not be the node's
+  };
+
+  // The way of a packet. Each ends with one of the End functions.
+  void Input(Item item, DeviceIndex device);
+  void Forward(Item& item, const InputRoute& route);
+  void Deliver(Item& item, bool broadcast);
+  void Output(Item item);
+  void Postrouting(Item& item, DeviceIndex in, DeviceIndex out,
+                   const std::optional<IpAddress>& gateway);
+  void RunLoopback();
+
+  // Hooks: false if the packet ended there.
+  bool Prerouting(Item& item);
+  bool LocalIn(Item& item);
+  bool LocalOut(Item& item);
+  bool RunTable(netfilter::TableId table, netfilter::Hook hook, Item& item,
+                DeviceIndex in, DeviceIndex out,
+                const std::optional<IpAddress>& gateway = std::nullopt);
+  bool RunNat(netfilter::Hook hook, Item& item, DeviceIndex in, DeviceIndex out,
+              const std::optional<IpAddress>& gateway = std::nullopt);
+  bool TranslateForNew(netfilter::Hook hook, Item& item, DeviceIndex in,
+                       DeviceIndex out,
+                       const std::optional<IpAddress>& gateway);
+  void Track(Item& item);
+  bool Confirm(Item& item);
+  // False, and the packet is dropped with an error, if there is no route.
+  bool Reroute(Item& item);
+  const RuleMatcher* MatcherFor(const Item& item) const;
+
+  // ---- the node's answers (node_answers.cc) ----
+  void AnswerReject(const Item& item, netfilter::Hook hook, uint8_t with);
+  void AnswerLikeHost(const Item& item);
+  void SendIcmpError(const Item& item, uint8_t type, uint8_t code,
+                     bool decides);
+  void SendReset(const Item& item, bool by_rule);
+  void SendEchoReply(const Item& item);
+  bool MayBeAnsweredByIcmp(const Item& item) const;
+  void SendAnswer(const Item& about, Answer answer, bool decides);
+
+  void EndDropped(const Item& item);
+  void EndDropped(const Item& item, RouteError error);
+  void EndUnknown(const Item& item, const TableVerdict& verdict);
+  void EndLeft(const Item& item, DeviceIndex out);
+  void EndLocal(const Item& item);
+  void NoteAnswer(const Item& item);
+  Outcome Finish();
+
+  const NodeTables& node_;
+  NodeState& state_;
+  Decisions& decisions_;
+  const bool traced_;
+  Outcome outcome_;
+  bool answered_ = false;  // the answer has got through
+  std::deque<Item> loopback_;
+  int packets_ = 0;  // how many went through, to end loops
+};
+
+// "icmp-port-unreachable", "tcp-reset", "icmp-type-11-code-0": what an answer
+// is called, as iptables names what REJECT can send.
+std::string AnswerName(const Packet& answer);
+
+}  // namespace k8sdns::dataplane
+
+#endif  // K8SDNS_DATAPLANE_PACKET_WALK_H_

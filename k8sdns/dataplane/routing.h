@@ -1,0 +1,180 @@
+// Routing decisions of a node, as the kernel's FIB makes them: policy rules,
+// tables with longest prefix match, source address selection and validation,
+// and the routes that the kernel itself adds for each address.
+//
+// Facts: Linux net/ipv4/{route,fib_frontend,fib_trie,devinet}.c,
+// net/ipv6/{route,addrconf}.c, RFC 6724 (source address selection).
+//
+// Immutable after construction; safe to share between threads. A lookup is
+// linear in the routes of a table.
+#ifndef K8SDNS_DATAPLANE_ROUTING_H_
+#define K8SDNS_DATAPLANE_ROUTING_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "k8sdns/dataplane/node_config.h"
+#include "k8sdns/net/ip_address.h"
+
+namespace k8sdns::dataplane {
+
+// 0 is no device, 1 is lo.
+using DeviceIndex = uint16_t;
+constexpr DeviceIndex kNoDevice = 0;
+constexpr DeviceIndex kLoopback = 1;
+
+// Scopes of routes and addresses (RT_SCOPE_*); wider is smaller.
+enum class Scope : uint8_t { kUniverse = 0, kLink = 253, kHost = 254 };
+
+struct DeviceAddress {
+  IpAddress address;
+  int prefix_length = 0;
+  Scope scope = Scope::kUniverse;
+  bool secondary = false;  // IPv4: a later address of the same prefix
+};
+
+struct Device {
+  std::string name;
+  bool up = true;
+  bool ethernet = false;
+  std::vector<DeviceAddress> ipv4;  // in the order of addition
+  std::vector<DeviceAddress> ipv6;  // as the kernel lists them: newest first
+  // Effective values: "all" and the device's own are combined.
+  int rp_filter = 0;
+  bool accept_local = false;
+  bool route_localnet = false;
+  bool src_valid_mark = false;
+  bool forwarding = true;  // IPv4; IPv6 has one switch for all
+  bool send_redirects = true;
+};
+
+// Why there is no route, by the error that a sender sees.
+enum class RouteError : uint8_t {
+  kNone,
+  kNetUnreachable,   // ENETUNREACH
+  kHostUnreachable,  // EHOSTUNREACH
+  kAccess,           // EACCES
+  kInvalid,          // EINVAL
+};
+absl::string_view RouteErrorName(RouteError error);  // "EHOSTUNREACH"
+
+// What a route lookup asks.
+struct RouteKey {
+  IpAddress destination;
+  std::optional<IpAddress> source;
+  uint32_t mark = 0;
+  DeviceIndex in_device = kLoopback;  // kLoopback: the node itself sends
+  DeviceIndex out_device = kNoDevice;
+};
+
+// A route as the kernel keeps it.
+struct FibRoute {
+  IpPrefix prefix;
+  RouteType type = RouteType::kUnicast;
+  DeviceIndex device = kNoDevice;
+  std::optional<IpAddress> gateway;
+  std::optional<IpAddress> preferred_source;
+  Scope scope = Scope::kUniverse;
+  uint32_t metric = 0;
+};
+
+struct FibResult {
+  RouteError error = RouteError::kNone;
+  FibRoute route;  // only without error
+};
+
+// The route of a packet that the node sends.
+struct OutputRoute {
+  RouteError error = RouteError::kNone;
+  DeviceIndex device = kNoDevice;
+  std::optional<IpAddress> gateway;
+  IpAddress source;        // as asked, or the one chosen
+  bool local = false;      // goes to the node itself, by lo
+  bool broadcast = false;  // or multicast: no ICMP errors about it
+};
+
+// What becomes of a packet that came in.
+struct InputRoute {
+  enum Fate : uint8_t {
+    kLocal,        // to the node itself
+    kForward,      // out by `device`
+    kDrop,         // martian, or not forwarding: no answer
+    kUnreachable,  // answered by ICMP type and code
+  };
+  Fate fate = kDrop;
+  DeviceIndex device = kNoDevice;
+  std::optional<IpAddress> gateway;
+  bool broadcast = false;  // local by broadcast or multicast
+  uint8_t icmp_type = 0;
+  uint8_t icmp_code = 0;
+};
+
+class Routing {
+ public:
+  explicit Routing(const NodeConfig& node);
+
+  const Device& device(DeviceIndex index) const { return devices_[index]; }
+  size_t device_count() const { return devices_.size(); }
+  // kNoDevice if there is none of that name.
+  DeviceIndex FindDevice(absl::string_view name) const;
+
+  // The FIB's answer: rules, then tables.
+  FibResult Lookup(const RouteKey& key) const;
+  // The best route of one table, by address only; `device` other than
+  // kNoDevice restricts the next hop.
+  const FibRoute* LookupTable(uint32_t table, const IpAddress& destination,
+                              DeviceIndex device = kNoDevice) const;
+
+  // `any_source` allows a source that is not the node's (re-routing).
+  OutputRoute Output(const RouteKey& key, bool any_source = false) const;
+  InputRoute Input(const IpAddress& source, const IpAddress& destination,
+                   DeviceIndex device, uint32_t mark) const;
+
+  // Whether the address is the node's own (any device, up or not).
+  bool IsLocal(const IpAddress& address) const;
+  // As inet_addr_type(): by the local table alone. With a device, the
+  // address' type counts only if it is on that device.
+  RouteType AddressType(const IpAddress& address,
+                        DeviceIndex device = kNoDevice) const;
+  // The address that MASQUERADE and ICMP errors use on a device;
+  // nullopt if the node has none that would do.
+  std::optional<IpAddress> SelectSource(DeviceIndex device,
+                                        const std::optional<IpAddress>& toward,
+                                        Scope scope) const;
+  std::optional<IpAddress> SelectSource6(DeviceIndex device,
+                                         const IpAddress& destination) const;
+  bool forwarding6() const { return forwarding6_; }
+
+ private:
+  void AddDevices(const NodeConfig& node);
+  void SetDeviceConfig(const NodeConfig& node, Device& device);
+  void AddAddressRoutes(DeviceIndex index);
+  void AddRoute(uint32_t table, const FibRoute& route);
+  void AddConfiguredRoute(const Route& route);
+
+  bool RuleMatches(const PolicyRule& rule, const RouteKey& key) const;
+  OutputRoute Output6(const RouteKey& key) const;
+  InputRoute Input6(const IpAddress& source, const IpAddress& destination,
+                    DeviceIndex device, uint32_t mark) const;
+  // 0 or more: fine; false: the packet is a martian.
+  bool ValidateSource(const IpAddress& source, const IpAddress& destination,
+                      DeviceIndex out, DeviceIndex device, uint32_t mark) const;
+  bool ValidateSourceFully(const IpAddress& source,
+                           const IpAddress& destination, DeviceIndex out,
+                           DeviceIndex device, uint32_t mark) const;
+
+  std::vector<Device> devices_;
+  std::vector<PolicyRule> rules_;  // by priority, the default ones included
+  bool custom_rules_ = false;      // IPv4
+  // Longest prefix first.
+  std::map<uint32_t, std::vector<FibRoute>> tables_[2];
+  bool forwarding6_ = true;
+};
+
+}  // namespace k8sdns::dataplane
+
+#endif  // K8SDNS_DATAPLANE_ROUTING_H_

@@ -1,0 +1,36 @@
+// What runs a table's rules at a hook. LinearMatcher and Matcher are the two
+// implementations; they give the same answers.
+#ifndef K8SDNS_DATAPLANE_RULE_MATCHER_H_
+#define K8SDNS_DATAPLANE_RULE_MATCHER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "k8sdns/dataplane/rule_context.h"
+#include "k8sdns/dataplane/trace.h"
+#include "k8sdns/netfilter/ruleset.h"
+
+namespace k8sdns::dataplane {
+
+struct TableVerdict {
+  enum Kind : uint8_t { kAccept, kDrop, kReject, kUnknown };
+  Kind kind = kAccept;
+  uint8_t with = 0;    // kReject: RejectTarget::With
+  std::string rule;    // kUnknown: "filter:FORWARD:rule:3"
+  std::string reason;  // kUnknown
+};
+
+// Immutable; may be shared between threads.
+class RuleMatcher {
+ public:
+  virtual ~RuleMatcher() = default;
+
+  virtual const netfilter::Ruleset& rules() const = 0;
+  // Runs the built-in chain of context.hook in context.table, if there is
+  // one. Steps are appended to `trace` unless it is nullptr.
+  virtual TableVerdict Run(RuleContext& context, Trace* trace) const = 0;
+};
+
+}  // namespace k8sdns::dataplane
+
+#endif  // K8SDNS_DATAPLANE_RULE_MATCHER_H_
