@@ -168,9 +168,12 @@ bool PacketWalk::MayBeAnsweredByIcmp(const Item& item) const {
   const Packet& header = item.transit.packet.header;
   if (item.route.broadcast) return false;
   if (IsIcmpError(header)) return false;
-  // Types that are not known are taken for errors.
-  if (header.protocol == Protocol::kIcmp && header.icmp_type > 18) {
-    return false;
+  // Types that are not known, and router discovery, are taken for errors.
+  if (header.protocol == Protocol::kIcmp) {
+    const uint8_t t = header.icmp_type;
+    if (t == 1 || t == 2 || t == 6 || t == 7 || t == 9 || t == 10 || t > 18) {
+      return false;
+    }
   }
   if (header.dst.is_v6()) {
     return !header.src.IsUnspecified() && !header.src.IsMulticast();
@@ -198,8 +201,24 @@ void PacketWalk::SendIcmpError(const Item& item, uint8_t type, uint8_t code,
   // The address that was meant, if it is the node's.
   if (v6 ? node_.routing.IsLocal(about.header.dst) : item.route.local) {
     answer.source = about.header.dst;
+  } else if (v6) {
+    answer.source = IcmpSource6(item);
   }
   SendAnswer(item, std::move(answer), decides);
+}
+
+std::optional<IpAddress> PacketWalk::IcmpSource6(const Item& item) const {
+  const IpAddress& to = item.transit.packet.header.src;
+  RouteKey key;
+  key.destination = to;
+  const FibResult found = node_.routing.Lookup(key);
+  if (found.error == RouteError::kNone && found.route.preferred_source) {
+    return std::nullopt;  // the route's own choice
+  }
+  // One that means something: of the interface that the packet came in by.
+  DeviceIndex device = item.transit.in_device;
+  if (device == kNoDevice || device == kLoopback) device = item.route.device;
+  return node_.routing.SelectSource6(device, to);
 }
 
 void PacketWalk::SendReset(const Item& item, bool by_rule) {

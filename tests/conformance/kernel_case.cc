@@ -158,8 +158,9 @@ Arrival ProbeArrival(const YamlValue& probe, IpFamily family, int n) {
   header.src = probe.Has("src")            ? ReadAddress(probe["src"])
                : family == IpFamily::kIpv4 ? IpAddress()
                                            : *IpAddress::Parse("::");
-  header.src_port = static_cast<uint16_t>(probe["sport"].AsInt(0) +
-                                          n * probe["sport_step"].AsInt(1));
+  // The identifier of an echo stays.
+  const int64_t step = header.IsIcmp() ? 0 : probe["sport_step"].AsInt(1);
+  header.src_port = static_cast<uint16_t>(probe["sport"].AsInt(0) + n * step);
   header.dst_port = static_cast<uint16_t>(probe["dport"].AsInt(0));
   header.ttl = static_cast<uint8_t>(probe["ttl"].AsInt(64));
   header.tos = static_cast<uint8_t>(probe["tos"].AsInt(0));
@@ -195,8 +196,8 @@ Arrival SecondArrival(const Arrival& first, const dataplane::Outcome& outcome,
                              (header.tcp_flags & kTcpSyn ? 1 : 0) +
                              (header.tcp_flags & kTcpFin ? 1 : 0);
     second.packet.tcp_ack = answered ? kReceiverSequence + 1 : 0;
+    if (header.tcp_flags & kTcpSyn) header.payload_size = kDefaultPayload;
     header.tcp_flags = kTcpAck;
-    header.payload_size = 0;
   }
   return second;
 }

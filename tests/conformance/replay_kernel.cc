@@ -224,7 +224,7 @@ class CaseReplay {
     std::vector<Path> paths;
     for (Branch& branch : Match(state, arrival)) {
       Path path;
-      path.record = Record(branch.outcome, arrival);
+      path.record = Record(branch.outcome, arrival, probe);
       path.outcome = std::move(branch.outcome);
       path.probability = branch.probability;
       path.state = std::move(branch.after);
@@ -320,7 +320,8 @@ class CaseReplay {
     return out;
   }
 
-  YamlValue Record(const Outcome& outcome, const Arrival& arrival) const {
+  YamlValue Record(const Outcome& outcome, const Arrival& arrival,
+                   const YamlValue& probe) const {
     YamlValue out = Fate(outcome);
     const Packet& got = outcome.packet.header;
     Packet sent = arrival.packet.header;
@@ -333,9 +334,13 @@ class CaseReplay {
       // A protocol without ports does not show the one that was asked for.
       const bool port_lost =
           !got.HasPorts() && !got.IsIcmp() && sent.dst_port != 0;
-      out.Set("dnat", got.dst != sent.dst || port_lost ||
+      // Compared as texts: an unusual spelling in the probe counts.
+      const std::string dst = probe["dst"].str();
+      const std::string src =
+          probe.Has("src") ? probe["src"].str() : sent.src.ToString();
+      out.Set("dnat", got.dst.ToString() != dst || port_lost ||
                           (got.HasPorts() && got.dst_port != sent.dst_port));
-      out.Set("snat", got.src != sent.src);
+      out.Set("snat", got.src.ToString() != src);
       if (got.tos != sent.tos) out.Set("tos", uint32_t{got.tos});
       const int ttl = sent.ttl - (!outcome.local && !arrival.interface.empty());
       if (got.ttl != ttl) out.Set("ttl", uint32_t{got.ttl});
