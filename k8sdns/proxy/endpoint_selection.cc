@@ -15,14 +15,6 @@ namespace {
 // "[", an address, "]:", a port.
 constexpr size_t kMaxEndpointText = IpAddress::kMaxTextSize + 8;
 
-char* WriteEndpoint(const IpAddress& address, uint16_t port, char* out) {
-  if (address.is_v6()) *out++ = '[';
-  out = address.WriteTo(out);
-  if (address.is_v6()) *out++ = ']';
-  *out++ = ':';
-  return std::to_chars(out, out + 5, port).ptr;
-}
-
 void Report(const EndpointReader& reader, Finding::Effect effect,
             absl::string_view kind, const ObjectMeta& meta, std::string field,
             std::string message) {
@@ -58,8 +50,15 @@ void Append(const CompactEndpoint& endpoint, uint16_t port, EndpointList& out) {
   info.node_hints = endpoint.node_hints;
   info.text_begin = static_cast<uint32_t>(out.texts.size());
   char text[kMaxEndpointText];
-  const char* end = WriteEndpoint(endpoint.address, port, text);
-  info.text_size = static_cast<uint8_t>(end - text);
+  char* at = text;
+  if (endpoint.address.is_v6()) *at++ = '[';
+  char* const address = at;
+  at = endpoint.address.WriteTo(at);
+  info.address_size = static_cast<uint8_t>(at - address);
+  if (endpoint.address.is_v6()) *at++ = ']';
+  *at++ = ':';
+  at = std::to_chars(at, at + 5, port).ptr;
+  info.text_size = static_cast<uint8_t>(at - text);
   out.texts.append(text, info.text_size);
   out.endpoints.push_back(info);
 }
@@ -275,6 +274,10 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
                     std::vector<std::string>* written) {
   out.Clear();
   if (written != nullptr) written->clear();
+  size_t expected = 0;
+  for (const CompactSlice& slice : slices) expected += slice.endpoints.size();
+  out.endpoints.reserve(expected);
+  out.texts.reserve(expected * 20 + EndpointList::kPadding);
   for (const CompactSlice& slice : slices) {
     for (const CompactSlice::Port& port : slice.ports) {
       if (port.name != name) continue;
@@ -293,6 +296,7 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
       }
     }
   }
+  out.texts.append(EndpointList::kPadding, '\0');
   if (out.size() < 2) return;
   if (traits.endpoint_slices) {
     SortAndDeduplicate(out);

@@ -106,6 +106,7 @@ struct EndpointInfo {
   uint16_t port = 0;
   uint8_t flags = 0;  // CompactEndpoint::Flag
   uint8_t text_size = 0;
+  uint8_t address_size = 0;  // of the address in the text
   uint32_t text_begin = 0;
   uint32_t zone_hints = 0;
   uint32_t node_hints = 0;
@@ -121,6 +122,9 @@ struct EndpointInfo {
 };
 
 struct EndpointList {
+  // Bytes behind the last text, so that texts may be copied in large pieces.
+  static constexpr size_t kPadding = 32;
+
   std::vector<EndpointInfo> endpoints;
   std::string texts;
   // The same text comes twice (Endpoints objects only).
@@ -130,6 +134,11 @@ struct EndpointList {
   // "10.0.0.1:80" or "[fd00::1]:80".
   absl::string_view text(const EndpointInfo& e) const {
     return absl::string_view(texts).substr(e.text_begin, e.text_size);
+  }
+  // "10.0.0.1", "fd00::1".
+  absl::string_view address_text(const EndpointInfo& e) const {
+    return absl::string_view(texts).substr(
+        e.text_begin + (e.address.is_v6() ? 1 : 0), e.address_size);
   }
   void Clear() {
     endpoints.clear();

@@ -51,6 +51,8 @@ struct Fragment {
 // A TextSink that keeps the index.
 class FragmentSink : public TextSink {
  public:
+  static constexpr bool kStencils = false;
+
   // `may_repeat`: a chain may be declared twice.
   FragmentSink(Fragment& out, TextBuffer& buffer, bool v6,
                ProbabilityTexts& probabilities, bool may_repeat)

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/proxy/iptables_compiler.h"
 #include "k8sdns/proxy/random_cluster_for_test.h"
 
@@ -211,6 +212,49 @@ TEST_P(IptablesApplyTest, DeltasLeadToWhatAFullCompileGives) {
     }
   }
   EXPECT_GT(changes, 100u);
+}
+
+// The rule set, the text that is written without it, and the deltas taken by
+// the reader of the iptables-save format are all the same rules.
+TEST_P(IptablesApplyTest, RulesetsAndTextAgree) {
+  const Setting& setting = GetParam();
+  RandomEvents random(99);
+  Cluster cluster;
+  cluster.Put(RandomEvents::FirstNode());
+  PutExtraEndpoints(setting.extra_endpoints, cluster);
+  for (int i = 0; i < 60; ++i) random.Next(cluster);
+  auto compiler = IptablesCompiler::Create(cluster, setting.config,
+                                           {.dialect = setting.dialect});
+  ASSERT_TRUE(compiler.ok()) << compiler.status();
+  std::map<IpFamily, netfilter::Ruleset> followed;
+  for (IpFamily family : compiler->families()) {
+    followed.emplace(family, compiler->Compile(family));
+  }
+  netfilter::ParseOptions no_flush;
+  no_flush.no_flush = true;
+  IptablesDeltas deltas;
+  for (int step = 0; step < 10; ++step) {
+    std::vector<WatchEvent> events;
+    for (int i = 0; i < 10; ++i) events.push_back(random.Next(cluster));
+    compiler->Apply(events, deltas);
+    for (IpFamily family : compiler->families()) {
+      const std::string want =
+          netfilter::PrintIptablesSave(compiler->Compile(family));
+      auto read =
+          netfilter::ParseIptablesSave(Tables(*compiler, family), family, {});
+      ASSERT_TRUE(read.ok()) << read.status();
+      EXPECT_EQ(netfilter::PrintIptablesSave(*read), want);
+
+      std::string input;
+      (family == IpFamily::kIpv4 ? deltas.v4 : deltas.v6)
+          .AppendRestoreInput(input);
+      netfilter::Ruleset& rules = followed.at(family);
+      const absl::Status status =
+          netfilter::ApplyIptablesSave(input, no_flush, &rules);
+      ASSERT_TRUE(status.ok()) << status << input;
+      EXPECT_EQ(netfilter::PrintIptablesSave(rules), want);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Settings, IptablesApplyTest,

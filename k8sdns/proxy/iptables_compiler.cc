@@ -113,8 +113,27 @@ absl::StatusOr<IptablesCompiler> IptablesCompiler::Create(
     context.nfacct = options.nfacct;
     auto& slot = state->by_family[static_cast<int>(family)];
     slot = std::make_unique<IptablesFamily>(context, config);
-    slot->Load(cluster, &state->findings);
   }
+  // One walk over the objects for both families.
+  auto each = [&](auto&& load) {
+    for (const auto& compiled : state->by_family) {
+      if (compiled != nullptr) load(*compiled);
+    }
+  };
+  Findings* findings = &state->findings;
+  for (const Service& service : cluster.services()) {
+    each([&](IptablesFamily& f) { f.LoadService(service, findings); });
+  }
+  if (traits.endpoint_slices) {
+    for (const EndpointSlice& slice : cluster.endpoint_slices()) {
+      each([&](IptablesFamily& f) { f.LoadSlice(slice, findings); });
+    }
+  } else {
+    for (const Endpoints& endpoints : cluster.endpoints()) {
+      each([&](IptablesFamily& f) { f.LoadEndpoints(endpoints, findings); });
+    }
+  }
+  each([](IptablesFamily& f) { f.FinishLoad(); });
   return IptablesCompiler(std::move(state));
 }
 

@@ -25,24 +25,19 @@ IptablesFamily::IptablesFamily(const RuleContext& context,
 
 // ---- what is read ----
 
-IptablesFamily::ServiceState& IptablesFamily::StateOf(
-    absl::string_view namespace_, absl::string_view name) {
-  auto it = services_.find(std::make_pair(namespace_, name));
-  if (it == services_.end()) {
-    auto state = std::make_unique<ServiceState>();
-    state->namespace_ = std::string(namespace_);
-    state->name = std::string(name);
-    it = services_
-             .emplace(ObjectName(state->namespace_, state->name),
-                      std::move(state))
-             .first;
-  }
-  return *it->second;
+IptablesFamily::ServiceState* IptablesFamily::FindState(
+    absl::string_view namespace_, absl::string_view name) const {
+  auto it = services_.find(Name(namespace_, name));
+  return it == services_.end() ? nullptr : it->get();
 }
 
-bool IptablesFamily::IsKnown(const ObjectMeta& meta) const {
-  return services_.contains(std::make_pair(absl::string_view(meta.namespace_),
-                                           absl::string_view(meta.name)));
+IptablesFamily::ServiceState& IptablesFamily::StateOf(
+    absl::string_view namespace_, absl::string_view name) {
+  if (ServiceState* state = FindState(namespace_, name)) return *state;
+  auto state = std::make_unique<ServiceState>();
+  state->namespace_ = std::string(namespace_);
+  state->name = std::string(name);
+  return **services_.insert(std::move(state)).first;
 }
 
 void IptablesFamily::MarkDirty(ServiceState& state) {
@@ -68,45 +63,88 @@ void IptablesFamily::ReadService(const Service& service, bool deleted,
     ExpandService(service, context_.node.family,
                   {context_.traits, context_.features}, infos, findings);
   }
-  if (infos.empty() && !IsKnown(meta)) return;
-  ServiceState& state = StateOf(meta.namespace_, meta.name);
-  if (infos == state.infos) return;
-  state.infos = std::move(infos);
+  ServiceState* known = FindState(meta.namespace_, meta.name);
+  if (infos.empty() && known == nullptr) return;
+  ServiceState& state =
+      known != nullptr ? *known : StateOf(meta.namespace_, meta.name);
+  if (SameInfos(state, infos)) return;
+  state.new_infos = std::move(infos);
+  MarkDirty(state);
+}
+
+bool IptablesFamily::SameInfos(const ServiceState& state,
+                               const std::vector<ServicePortInfo>& infos) {
+  if (state.new_infos) return *state.new_infos == infos;
+  if (state.ports.size() != infos.size()) return false;
+  for (const ServicePortInfo& info : infos) {
+    if (std::none_of(
+            state.ports.begin(), state.ports.end(),
+            [&](const auto& node) { return node->model.info == info; })) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<CompactSlice>::iterator IptablesFamily::FindSlice(
+    ServiceState& state, absl::string_view name) {
+  auto it = std::lower_bound(
+      state.slices.begin(), state.slices.end(), name,
+      [](const CompactSlice& s, absl::string_view n) { return s.name < n; });
+  return it != state.slices.end() && it->name == name ? it : state.slices.end();
+}
+
+void IptablesFamily::RemoveSlice(ServiceState& state, absl::string_view name) {
+  auto owners = slice_owners_.find(
+      absl::HashOf(absl::string_view(state.namespace_), name));
+  auto& states = owners->second;
+  states.erase(std::find(states.begin(), states.end(), &state));
+  if (states.empty()) slice_owners_.erase(owners);
+  state.slices.erase(FindSlice(state, name));
   MarkDirty(state);
 }
 
 void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
                                Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
-  const bool wanted = !deleted && IsWatched(meta, context_.traits) &&
-                      Reader(findings).ReadSlice(slice, slice_scratch_);
-  auto owner = slice_owners_.find(std::make_pair(
-      absl::string_view(meta.namespace_), absl::string_view(meta.name)));
-  if (owner == slice_owners_.end() && !wanted) return;
-  auto find = [&](ServiceState& state) {
-    return std::lower_bound(
-        state.slices.begin(), state.slices.end(), meta.name,
-        [](const CompactSlice& s, const std::string& n) { return s.name < n; });
-  };
-  ServiceState* old = owner == slice_owners_.end() ? nullptr : owner->second;
-  if (old != nullptr && (!wanted || old->name != slice.ServiceName())) {
-    old->slices.erase(find(*old));
-    MarkDirty(*old);
-    slice_owners_.erase(owner);
-    old = nullptr;
+  const bool wanted = !deleted &&
+                      Reader(findings).ReadSlice(slice, slice_scratch_) &&
+                      IsWatched(meta, context_.traits);
+  const absl::string_view namespace_ = meta.namespace_;
+  ServiceState* state = nullptr;
+  if (wanted) {
+    state = &StateOf(namespace_, slice.ServiceName());
+    auto kept = FindSlice(*state, meta.name);
+    if (kept != state->slices.end()) {
+      if (*kept == slice_scratch_) return;
+      std::swap(*kept, slice_scratch_);
+      MarkDirty(*state);
+      return;
+    }
+  }
+  // It is new to its service, or not wanted (any more): it may be another
+  // service's.
+  const size_t hash = absl::HashOf(namespace_, absl::string_view(meta.name));
+  if (auto owners = slice_owners_.find(hash); owners != slice_owners_.end()) {
+    for (ServiceState* owner : owners->second) {
+      if (owner->namespace_ != namespace_ ||
+          FindSlice(*owner, meta.name) == owner->slices.end()) {
+        continue;
+      }
+      RemoveSlice(*owner, meta.name);
+      break;
+    }
   }
   if (!wanted) return;
-  if (old == nullptr) {
-    ServiceState& state = StateOf(meta.namespace_, slice.ServiceName());
-    state.slices.insert(find(state), slice_scratch_);
-    slice_owners_.emplace(ObjectName(meta.namespace_, meta.name), &state);
-    MarkDirty(state);
-    return;
-  }
-  CompactSlice& kept = *find(*old);
-  if (kept == slice_scratch_) return;
-  std::swap(kept, slice_scratch_);
-  MarkDirty(*old);
+  auto& slices = state->slices;
+  slices.insert(
+      std::upper_bound(slices.begin(), slices.end(), meta.name,
+                       [](const std::string& n, const CompactSlice& s) {
+                         return n < s.name;
+                       }),
+      slice_scratch_);
+  slice_owners_[hash].push_back(state);
+  MarkDirty(*state);
 }
 
 void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
@@ -116,7 +154,9 @@ void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
   if (!deleted && IsWatched(meta, context_.traits)) {
     Reader(findings).ReadEndpoints(endpoints, subsets);
   }
-  if (subsets.empty() && !IsKnown(meta)) return;
+  if (subsets.empty() && FindState(meta.namespace_, meta.name) == nullptr) {
+    return;
+  }
   ServiceState& state = StateOf(meta.namespace_, meta.name);
   if (subsets == state.slices) return;
   state.slices = std::move(subsets);
@@ -171,10 +211,9 @@ void IptablesFamily::Categorize(PortModel& model) {
   model.local_count = static_cast<uint32_t>(selected_.local.size());
 }
 
-void IptablesFamily::Derive(const ServicePortInfo& info,
-                            const ServiceState& state, const PortModel* old,
+void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
                             PortModel& model) {
-  model.info = info;
+  const ServicePortInfo& info = model.info;
   model.hash =
       old != nullptr ? old->hash : namer_.OfPort(info.name, info.protocol);
   MergeEndpoints(state.slices, info.port_name, info.protocol, context_.traits,
@@ -202,32 +241,20 @@ void IptablesFamily::Derive(const ServicePortInfo& info,
   Categorize(model);
 }
 
-void IptablesFamily::Load(const Cluster& cluster, Findings* findings) {
-  // Everything in the order of the cluster, so that what is used together lies
-  // together.
-  services_.reserve(cluster.services().size());
-  for (const Service& service : cluster.services()) {
-    ReadService(service, false, findings);
-  }
-  if (context_.traits.endpoint_slices) {
-    slice_owners_.reserve(cluster.endpoint_slices().size());
-    for (const EndpointSlice& slice : cluster.endpoint_slices()) {
-      ReadSlice(slice, false, findings);
-    }
-  } else {
-    for (const Endpoints& endpoints : cluster.endpoints()) {
-      ReadEndpoints(endpoints, false, findings);
-    }
-  }
+void IptablesFamily::FinishLoad() {
   std::vector<PortNode*> nodes;
+  nodes.reserve(dirty_.size());
   for (ServiceState* state : dirty_) {
     state->dirty = false;
-    for (const ServicePortInfo& info : state->infos) {
+    if (!state->new_infos) continue;
+    for (ServicePortInfo& info : *state->new_infos) {
       auto& node = state->ports.emplace_back(std::make_unique<PortNode>());
-      Derive(info, *state, nullptr, node->model);
+      node->model.info = std::move(info);
+      Derive(*state, nullptr, node->model);
       endpoint_count_ += node->model.list.size();
       nodes.push_back(node.get());
     }
+    state->new_infos.reset();
   }
   dirty_.clear();
   std::sort(nodes.begin(), nodes.end(), [](PortNode* a, PortNode* b) {

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/cluster/cluster.h"
@@ -33,7 +35,18 @@ class IptablesFamily {
  public:
   IptablesFamily(const RuleContext& context, const KubeProxyConfig& config);
 
-  void Load(const Cluster& cluster, Findings* findings);
+  // Loading: all Services first, then what holds endpoints, then FinishLoad().
+  // Objects come in the order of their names.
+  void LoadService(const Service& service, Findings* findings) {
+    ReadService(service, false, findings);
+  }
+  void LoadSlice(const EndpointSlice& slice, Findings* findings) {
+    ReadSlice(slice, false, findings);
+  }
+  void LoadEndpoints(const Endpoints& endpoints, Findings* findings) {
+    ReadEndpoints(endpoints, false, findings);
+  }
+  void FinishLoad();
 
   netfilter::Ruleset Compile(std::vector<RuleOrigin>* origins) const;
   void PrintTo(bool builtin_chains, std::string& out);
@@ -50,34 +63,33 @@ class IptablesFamily {
     std::string namespace_;
     std::string name;
     bool dirty = false;
-    // What was read.
-    std::vector<ServicePortInfo> infos;  // of the Service as it is now
-    std::vector<CompactSlice> slices;    // by name; or subsets of Endpoints
+    // What was read. The ports of the Service are kept by `ports`; only where
+    // they changed since, they are here.
+    std::optional<std::vector<ServicePortInfo>> new_infos;
+    std::vector<CompactSlice> slices;  // by name; or subsets of Endpoints
     // What is derived. Nodes are in the tree.
     std::vector<std::unique_ptr<PortNode>> ports;
   };
-  using ObjectName = std::pair<std::string, std::string>;
-  struct NameHash {
+  // Services by name.
+  using Name = std::pair<absl::string_view, absl::string_view>;
+  struct StateHash {
     using is_transparent = void;
-    size_t operator()(
-        const std::pair<absl::string_view, absl::string_view>& name) const {
-      return absl::HashOf(name.first, name.second);
-    }
-    size_t operator()(const ObjectName& name) const {
-      return absl::HashOf(absl::string_view(name.first),
-                          absl::string_view(name.second));
+    size_t operator()(const Name& name) const { return absl::HashOf(name); }
+    size_t operator()(const std::unique_ptr<ServiceState>& state) const {
+      return absl::HashOf(NameOf(state));
     }
   };
-  struct NameEq {
+  struct StateEq {
     using is_transparent = void;
     template <typename A, typename B>
     bool operator()(const A& a, const B& b) const {
-      return absl::string_view(a.first) == absl::string_view(b.first) &&
-             absl::string_view(a.second) == absl::string_view(b.second);
+      return NameOf(a) == NameOf(b);
     }
   };
-  template <typename V>
-  using ByName = absl::flat_hash_map<ObjectName, V, NameHash, NameEq>;
+  static Name NameOf(const Name& name) { return name; }
+  static Name NameOf(const std::unique_ptr<ServiceState>& state) {
+    return {state->namespace_, state->name};
+  }
 
   // A port that may change: what it is, and what it is going to be.
   struct Pending {
@@ -89,7 +101,14 @@ class IptablesFamily {
 
   // Layer one.
   ServiceState& StateOf(absl::string_view namespace_, absl::string_view name);
-  bool IsKnown(const ObjectMeta& meta) const;
+  ServiceState* FindState(absl::string_view namespace_,
+                          absl::string_view name) const;
+  static bool SameInfos(const ServiceState& state,
+                        const std::vector<ServicePortInfo>& infos);
+  // The place of a slice among those of a service.
+  static std::vector<CompactSlice>::iterator FindSlice(ServiceState& state,
+                                                       absl::string_view name);
+  void RemoveSlice(ServiceState& state, absl::string_view name);
   void MarkDirty(ServiceState& state);
   void ReadService(const Service& service, bool deleted, Findings* findings);
   void ReadSlice(const EndpointSlice& slice, bool deleted, Findings* findings);
@@ -98,10 +117,10 @@ class IptablesFamily {
   void ReadNode(const Node& node, bool deleted);
   EndpointReader Reader(Findings* findings);
 
-  // Layer two. Fills `model` for `info`; chain names are taken from `old` where
-  // it has them.
-  void Derive(const ServicePortInfo& info, const ServiceState& state,
-              const PortModel* old, PortModel& model);
+  // Layer two. Fills `model`, whose info is there; chain names are taken from
+  // `old` where it has them.
+  void Derive(const ServiceState& state, const PortModel* old,
+              PortModel& model);
   void Categorize(PortModel& model);
   Pending& NextPending();
   void Prepare(ServiceState& state);
@@ -126,8 +145,12 @@ class IptablesFamily {
   HintSets node_hints_;
   ProbabilityTexts probabilities_;
 
-  ByName<std::unique_ptr<ServiceState>> services_;
-  ByName<ServiceState*> slice_owners_;
+  absl::flat_hash_set<std::unique_ptr<ServiceState>, StateHash, StateEq>
+      services_;
+  // The services of the slices with a name of this hash, to notice that a slice
+  // changed its service.
+  absl::flat_hash_map<size_t, absl::InlinedVector<ServiceState*, 1>>
+      slice_owners_;
   PortTree tree_;
   size_t endpoint_count_ = 0;  // not-ready ones too
   bool counted_ = false;       // PortNode::own is filled

@@ -122,34 +122,44 @@ IptablesFamily::Pending& IptablesFamily::NextPending() {
 
 // Derives anew the ports of a service whose objects changed.
 void IptablesFamily::Prepare(ServiceState& state) {
+  auto prepare = [&](PortNode* node, const ServicePortInfo& info) {
+    Pending& pending = NextPending();
+    pending.service = &state;
+    pending.node = node;
+    pending.model.info = info;
+    const PortModel* old = node != nullptr ? &node->model : nullptr;
+    Derive(state, old, pending.model);
+    endpoint_count_ += pending.model.list.size();
+    if (old != nullptr) endpoint_count_ -= old->list.size();
+  };
+  if (!state.new_infos) {
+    for (const auto& node : state.ports) prepare(node.get(), node->model.info);
+    return;
+  }
+  auto same_port = [](const ServicePortInfo& a, const ServicePortInfo& b) {
+    return a.port_name == b.port_name && a.protocol == b.protocol;
+  };
   for (const auto& node : state.ports) {
-    const ServicePortInfo& old = node->model.info;
-    const bool stays = std::any_of(state.infos.begin(), state.infos.end(),
-                                   [&](const auto& info) {
-                                     return info.port_name == old.port_name &&
-                                            info.protocol == old.protocol;
-                                   });
-    if (stays) continue;
+    if (std::any_of(state.new_infos->begin(), state.new_infos->end(),
+                    [&](const ServicePortInfo& info) {
+                      return same_port(info, node->model.info);
+                    })) {
+      continue;
+    }
     Pending& pending = NextPending();
     pending.service = &state;
     pending.node = node.get();
     pending.removed = true;
     endpoint_count_ -= node->model.list.size();
   }
-  for (const ServicePortInfo& info : state.infos) {
-    Pending& pending = NextPending();
-    pending.service = &state;
-    for (const auto& node : state.ports) {
-      const ServicePortInfo& old = node->model.info;
-      if (old.port_name == info.port_name && old.protocol == info.protocol) {
-        pending.node = node.get();
-      }
+  for (const ServicePortInfo& info : *state.new_infos) {
+    PortNode* node = nullptr;
+    for (const auto& known : state.ports) {
+      if (same_port(known->model.info, info)) node = known.get();
     }
-    const PortModel* old = pending.node ? &pending.node->model : nullptr;
-    Derive(info, state, old, pending.model);
-    endpoint_count_ += pending.model.list.size();
-    if (old != nullptr) endpoint_count_ -= old->list.size();
+    prepare(node, info);
   }
+  state.new_infos.reset();
 }
 
 void IptablesFamily::Update(IptablesDelta& delta) {
@@ -158,7 +168,7 @@ void IptablesFamily::Update(IptablesDelta& delta) {
   if (next_node_ && !(*next_node_ == context_.node)) {
     context_.node = *std::move(next_node_);
     zone_hints_.SetOwn(context_.node.zone);
-    for (const auto& entry : services_) MarkDirty(*entry.second);
+    for (const auto& state : services_) MarkDirty(*state);
   }
   next_node_.reset();
   pending_count_ = 0;
@@ -167,10 +177,10 @@ void IptablesFamily::Update(IptablesDelta& delta) {
       context_.traits.large_cluster_mode && endpoint_count_ > kLargeCluster;
   if (large != context_.large_cluster) {
     context_.large_cluster = large;
-    for (const auto& entry : services_) {
-      if (entry.second->dirty) continue;
-      MarkDirty(*entry.second);
-      Prepare(*entry.second);
+    for (const auto& state : services_) {
+      if (state->dirty) continue;
+      MarkDirty(*state);
+      Prepare(*state);
     }
   }
   const bool same_context =
@@ -184,9 +194,8 @@ void IptablesFamily::Update(IptablesDelta& delta) {
   if (!same_context) UpdateFixedRules(before, delta);
   for (ServiceState* state : dirty_) {
     state->dirty = false;
-    if (state->infos.empty() && state->slices.empty()) {
-      services_.erase(std::make_pair(absl::string_view(state->namespace_),
-                                     absl::string_view(state->name)));
+    if (state->ports.empty() && state->slices.empty()) {
+      services_.erase(Name(state->namespace_, state->name));
     }
   }
   dirty_.clear();

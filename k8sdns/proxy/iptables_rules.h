@@ -8,7 +8,12 @@
 //   ... one call for each part of the rule, in iptables-save's order ...
 //   void End();
 //   void Chain(const ChainRef&);                // a chain without rules yet
-// The rules of one chain come one after another.
+// The rules of one chain come one after another. A sink with kStencils also has
+//   void BeginStencil(const ChainRef& endpoint_chain);
+//   void EndStencil();
+//   void Stamp(const EndpointList&, const EndpointInfo&, uint32_t n);
+// which repeat what was written between the first two for another endpoint and
+// another n of OneOf(n).
 //
 // Facts: syncProxyRules in pkg/proxy/iptables/proxier.go of Kubernetes 1.30,
 // 1.14 and 1.11; nfacct rules: 1.32 and later.
@@ -111,14 +116,25 @@ class PortRules {
   void EndpointChains() {
     if (ends_early()) return;
     if (port_.list.has_duplicates) return RepeatedEndpointChains();
-    ForReachable(
-        [&](const EndpointInfo& e, uint32_t i) { EndpointChain(e, i); });
+    bool stencil = false;
+    ForReachable([&](const EndpointInfo& e, uint32_t i) {
+      if constexpr (Sink::kStencils) {
+        if (stencil) return sink_.Stamp(port_.list, e, 0);
+        stencil = true;
+        sink_.BeginStencil(Sep(e));
+        EndpointChain(e, i);
+        sink_.EndStencil();
+      } else {
+        EndpointChain(e, i);
+      }
+    });
+    (void)stencil;
   }
   void EndpointChain(const EndpointInfo& e, uint32_t index) {
     const ChainRef chain = Sep(e);
     sink_.Because(RuleSource::kEndpoint, index);
     sink_.Begin(chain);
-    sink_.SourceHost(e.address, port_.list.text(e));
+    sink_.SourceHost(e.address, port_.list.address_text(e));
     EndpointComment();
     sink_.Jump(kMarkMasq);
     sink_.End();
@@ -577,9 +593,15 @@ class PortRules {
                [&](const EndpointInfo&) { sink_.Comment("", info_.name, ""); });
     }
     uint32_t rule = 0;
-    Random(Xlb(), kUsedByLocal, port_.local_count, [&](const EndpointInfo&) {
-      sink_.CommentNumbered("Balancing rule ", rule++, " for ", info_.name);
-    });
+    for (uint32_t i = 0; i < port_.list.endpoints.size(); ++i) {
+      const EndpointInfo& e = port_.list.endpoints[i];
+      if ((e.use & kUsedByLocal) == 0) continue;
+      OneRandom(
+          Xlb(), e, i, port_.local_count - rule, [&](const EndpointInfo&) {
+            sink_.CommentNumbered("Balancing rule ", rule, " for ", info_.name);
+          });
+      ++rule;
+    }
   }
 
   // ---- nat: balancing ----
@@ -601,17 +623,35 @@ class PortRules {
   void Random(const ChainRef& chain, EndpointUse use, uint32_t count,
               CommentOf comment) {
     uint32_t left = count;
+    bool stencil = false;
     for (uint32_t i = 0; i < port_.list.endpoints.size(); ++i) {
       const EndpointInfo& e = port_.list.endpoints[i];
       if ((e.use & use) == 0) continue;
-      sink_.Because(RuleSource::kEndpoint, i);
-      sink_.Begin(chain);
-      comment(e);
-      if (left > 1) sink_.OneOf(left);
-      --left;
-      sink_.Jump(Sep(e));
-      sink_.End();
+      if constexpr (Sink::kStencils) {
+        if (stencil && left > 1) {
+          sink_.Stamp(port_.list, e, left--);
+          continue;
+        }
+        // All but the last rule are alike.
+        stencil = true;
+        sink_.BeginStencil(Sep(e));
+        OneRandom(chain, e, i, left--, comment);
+        sink_.EndStencil();
+      } else {
+        OneRandom(chain, e, i, left--, comment);
+      }
     }
+    (void)stencil;
+  }
+  template <typename CommentOf>
+  void OneRandom(const ChainRef& chain, const EndpointInfo& e, uint32_t index,
+                 uint32_t left, CommentOf comment) {
+    sink_.Because(RuleSource::kEndpoint, index);
+    sink_.Begin(chain);
+    comment(e);
+    if (left > 1) sink_.OneOf(left);
+    sink_.Jump(Sep(e));
+    sink_.End();
   }
   void Balance(const ChainRef& chain, EndpointUse use, uint32_t count) {
     auto comment = [&](const EndpointInfo& e) { BalancingComment(e); };

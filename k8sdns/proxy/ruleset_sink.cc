@@ -150,8 +150,12 @@ uint32_t RulesetSink::Probability(uint32_t n, int digits) {
 }
 
 void RulesetSink::OneOf(uint32_t n) {
+  while (probabilities_.size() <= n) {
+    const uint32_t i = static_cast<uint32_t>(probabilities_.size());
+    probabilities_.push_back(i > 0 ? Probability(i, probability_digits_) : 0);
+  }
   netfilter::StatisticMatch m;
-  m.probability = Probability(n, probability_digits_);
+  m.probability = probabilities_[n];
   rule_.Add(m);
 }
 

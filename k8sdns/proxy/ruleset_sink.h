@@ -24,6 +24,8 @@ struct RuleOrigin {
 
 class RulesetSink {
  public:
+  static constexpr bool kStencils = false;
+
   // `origins` may be null; gets one entry a rule, in the order of emission.
   RulesetSink(netfilter::Ruleset& rules, std::vector<RuleOrigin>* origins)
       : rules_(rules), origins_(origins) {}
@@ -96,6 +98,7 @@ class RulesetSink {
   RuleSource source_ = RuleSource::kFixed;
   uint32_t index_ = 0;
   int probability_digits_ = 10;
+  std::vector<uint32_t> probabilities_;  // by n
   netfilter::Table* table_ = nullptr;
   netfilter::ChainId chain_ = 0;
   netfilter::RuleBuilder rule_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "k8sdns/cluster/endpoints.h"
 
@@ -37,12 +38,13 @@ class Reporter {
   Findings* findings_;
 };
 
-std::string ClusterIpOf(const Service& service, IpFamily family,
-                        const DialectTraits& traits) {
+absl::string_view ClusterIpOf(const Service& service, IpFamily family,
+                              const DialectTraits& traits) {
   const ServiceSpec& spec = service.spec;
   if (!traits.dual_stack || spec.ip_families.empty()) {
     const auto ip = IpAddress::ParseSloppy(spec.cluster_ip);
-    return ip && ip->family() == family ? spec.cluster_ip : "";
+    return ip && ip->family() == family ? absl::string_view(spec.cluster_ip)
+                                        : absl::string_view();
   }
   for (size_t i = 0; i < spec.ip_families.size(); ++i) {
     if (spec.ip_families[i] == family && i < spec.cluster_ips.size()) {
@@ -211,32 +213,40 @@ ProxyFeatures FeaturesOf(const KubeProxyConfig& config) {
 }
 
 bool IsWatched(const ObjectMeta& meta, const DialectTraits& traits) {
-  if (meta.labels.empty()) return true;
-  if (traits.filters_service_proxy_name &&
-      meta.labels.contains(kServiceProxyNameLabel)) {
-    return false;
+  // Both labels are of the same domain: one look-up, mostly in vain.
+  constexpr absl::string_view kDomain = "service.kubernetes.io/";
+  for (auto it = meta.labels.lower_bound(kDomain);
+       it != meta.labels.end() && absl::StartsWith(it->first, kDomain); ++it) {
+    if (traits.filters_service_proxy_name &&
+        it->first == kServiceProxyNameLabel) {
+      return false;
+    }
+    if (traits.filters_headless_label && it->first == kHeadlessLabel) {
+      return false;
+    }
   }
-  return !traits.filters_headless_label ||
-         !meta.labels.contains(kHeadlessLabel);
+  return true;
 }
 
 void ExpandService(const Service& service, IpFamily family,
                    const ExpandOptions& options,
                    std::vector<ServicePortInfo>& ports, Findings* findings) {
   const ServiceSpec& spec = service.spec;
-  if (!IsWatched(service.metadata, options.traits)) return;
   if (spec.cluster_ip.empty() || spec.cluster_ip == "None") return;
   if (spec.type == ServiceType::kExternalName) return;
   const Reporter report(service, findings);
-  const std::string cluster_ip = ClusterIpOf(service, family, options.traits);
+  const absl::string_view cluster_ip =
+      ClusterIpOf(service, family, options.traits);
   if (cluster_ip.empty()) {
-    if (!IpAddress::ParseSloppy(spec.cluster_ip)) {
+    if (IsWatched(service.metadata, options.traits) &&
+        !IpAddress::ParseSloppy(spec.cluster_ip)) {
       report.Add(Finding::Effect::kSkipped,
                  absl::StrCat("\"", spec.cluster_ip, "\" is not an IP address"),
                  "spec.clusterIP");
     }
     return;
   }
+  if (!IsWatched(service.metadata, options.traits)) return;
   const auto ip = IpAddress::ParseSloppy(cluster_ip);
   if (!ip || ip->family() != family) {
     report.Add(

@@ -9,7 +9,7 @@ namespace k8sdns::proxy {
 absl::string_view ProbabilityTexts::Get(uint32_t n) {
   while (texts_.size() <= n) {
     const uint32_t i = static_cast<uint32_t>(texts_.size());
-    std::array<char, 16> text = {};
+    std::array<char, 32> text = {};
     if (i > 0) {
       std::snprintf(text.data(), text.size(), "%.11f",
                     RulesetSink::Probability(i, digits_) / 2147483648.0);

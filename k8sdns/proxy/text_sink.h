@@ -43,10 +43,29 @@ class TextBuffer {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
+  char* Claim(size_t size) {
+    char* at = at_;
+    at_ += size;
+    return at;
+  }
   void Put16(const char* text) {
     std::memcpy(at_, text, 16);
     at_ += 16;
   }
+  // Copies 32 bytes at a time: reads up to 31 bytes behind `text`, and writes
+  // as many behind what counts.
+  void PutWide(const char* text, size_t size) {
+    char* at = at_;
+    at_ += size;
+    for (;;) {
+      std::memcpy(at, text, 32);
+      if (size <= 32) return;
+      at += 32;
+      text += 32;
+      size -= 32;
+    }
+  }
+  const char* data() const { return out_.data(); }
   void Put(char c) { *at_++ = c; }
   void PutNumber(uint32_t value) {
     at_ = std::to_chars(at_, at_ + 10, value).ptr;
@@ -85,11 +104,12 @@ class ProbabilityTexts {
 
  private:
   int digits_;
-  std::vector<std::array<char, 16>> texts_;  // 13 characters each
+  std::vector<std::array<char, 32>> texts_;  // 13 characters each
 };
 
 class TextSink {
  public:
+  static constexpr bool kStencils = true;
   // Room for any rule without its texts of unbounded length.
   static constexpr size_t kRuleRoom = 1024;
   static constexpr size_t kShortText = 128;
@@ -117,17 +137,11 @@ class TextSink {
     out_.Literal(" -s ");
     PutPrefix(prefix);
   }
-  // `text` is "address:port" or "[address]:port" of the same address.
-  void SourceHost(const IpAddress& address, absl::string_view text) {
+  // `text` is the address's.
+  void SourceHost(const IpAddress&, absl::string_view text) {
     out_.Literal(" -s ");
-    if (v6_) {
-      out_.Put(text.substr(1, text.rfind(']') - 1));
-      out_.Literal("/128");
-    } else {
-      (void)address;
-      out_.Put(text.substr(0, text.find(':')));
-      out_.Literal("/32");
-    }
+    PutHole(Hole::kAddress, text);
+    PutHostLength();
   }
   void Destination(const IpPrefix& prefix, bool invert) {
     if (prefix.length() == 0 && !invert) return;
@@ -161,7 +175,7 @@ class TextSink {
     out_.Literal(" -m comment --comment \"");
     PutName(name);
     out_.Literal(" -> ");
-    out_.Put(endpoint);
+    PutHole(Hole::kText, endpoint);
     out_.Put('"');
   }
   void CommentNaming(absl::string_view name, absl::string_view what,
@@ -222,7 +236,7 @@ class TextSink {
   }
   void OneOf(uint32_t n) {
     out_.Literal(" -m statistic --mode random --probability ");
-    out_.Put(probabilities_.Get(n));
+    PutHole(Hole::kProbability, probabilities_.Get(n));
   }
   void Nfacct(absl::string_view name) {
     out_.Literal(" -m nfacct --nfacct-name  ");
@@ -253,13 +267,79 @@ class TextSink {
   }
   void Dnat(const IpAddress&, uint16_t, absl::string_view text) {
     out_.Literal(" -j DNAT --to-destination ");
-    out_.Put(text);
+    PutHole(Hole::kText, text);
+  }
+
+  // The rules written between these two are repeated by Stamp() for other
+  // endpoints of the same port. `chain` is the endpoint's.
+  void BeginStencil(const ChainRef& chain) {
+    out_.Reserve(kRuleRoom);
+    stencil_chain_ = chain.hash;
+    stencil_begin_ = out_.size();
+    hole_count_ = 0;
+  }
+  void EndStencil() {
+    stencil_chain_ = nullptr;
+    stencil_size_ = out_.size() - stencil_begin_;
+  }
+  void Stamp(const EndpointList& list, const EndpointInfo& e, uint32_t n) {
+    out_.Reserve(stencil_size_ + kRuleRoom);
+    const char* from = out_.data() + stencil_begin_;
+    for (int i = 0; i < hole_count_; ++i) {
+      const Hole& hole = holes_[i];
+      out_.PutWide(from, hole.before);
+      from += hole.before + hole.size;
+      const char* texts = list.texts.data() + e.text_begin;
+      switch (hole.kind) {
+        case Hole::kChain:
+          out_.Put16(e.chain.characters.data());
+          break;
+        case Hole::kText:
+          out_.PutWide(texts, e.text_size);
+          break;
+        case Hole::kAddress:
+          out_.PutWide(texts + (v6_ ? 1 : 0), e.address_size);
+          break;
+        case Hole::kProbability:
+          out_.PutWide(probabilities_.Get(n).data(), 13);
+          break;
+      }
+    }
+    const char* end = out_.data() + stencil_begin_ + stencil_size_;
+    out_.PutWide(from, static_cast<size_t>(end - from));
   }
 
  private:
+  // A place of a stencil that is the endpoint's own.
+  struct Hole {
+    enum Kind : uint8_t { kChain, kText, kAddress, kProbability };
+    Kind kind;
+    uint8_t size;
+    uint32_t before;  // bytes between the hole before and this one
+  };
+  static constexpr int kMaxHoles = 12;
+
+  void PutHole(Hole::Kind kind, absl::string_view text) {
+    if (stencil_chain_ != nullptr) NoteHole(kind, text.size());
+    out_.Put(text);
+  }
+  void NoteHole(Hole::Kind kind, size_t size) {
+    const size_t at = out_.size();
+    const size_t begin = hole_count_ == 0 ? stencil_begin_ : hole_end_;
+    holes_[hole_count_++] = {kind, static_cast<uint8_t>(size),
+                             static_cast<uint32_t>(at - begin)};
+    hole_end_ = at + size;
+  }
   void PutChain(const ChainRef& chain) {
-    out_.Put(chain.prefix);
-    if (chain.hash != nullptr) out_.Put16(chain.hash->characters.data());
+    // Most names have a prefix of nine characters.
+    if (chain.prefix.size() == 9) {
+      std::memcpy(out_.Claim(9), chain.prefix.data(), 9);
+    } else {
+      out_.Put(chain.prefix);
+    }
+    if (chain.hash == nullptr) return;
+    if (chain.hash == stencil_chain_) NoteHole(Hole::kChain, 16);
+    out_.Put16(chain.hash->characters.data());
   }
   void PutPrefix(const IpPrefix& prefix) {
     out_.PutAddress(prefix.address());
@@ -312,11 +392,20 @@ class TextSink {
   TextBuffer& out_;
   bool v6_;
   ProbabilityTexts& probabilities_;
+
+  const ChainHash* stencil_chain_ = nullptr;  // set while one is written
+  size_t stencil_begin_ = 0;
+  size_t stencil_size_ = 0;
+  size_t hole_end_ = 0;
+  int hole_count_ = 0;
+  std::array<Hole, kMaxHoles> holes_;
 };
 
 // Counts the rules in each dispatch chain.
 class CountingSink {
  public:
+  static constexpr bool kStencils = false;
+
   explicit CountingSink(std::array<uint32_t, kDispatchChains>& counts)
       : counts_(counts) {}
 

@@ -1,17 +1,14 @@
 #include "tests/conformance/replay_kube_proxy_iptables.h"
 
 #include <iostream>
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "k8sdns/cluster/manifest_reader.h"
+#include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/proxy/dialect.h"
 #include "k8sdns/proxy/iptables_compiler.h"
 #include "tests/conformance/yaml_value.h"
@@ -19,48 +16,12 @@
 namespace k8sdns::conformance {
 namespace {
 
-// The text of whole tables with the chains in the kernel's order.
-std::string Sorted(const std::string& text) {
-  std::string out;
-  std::vector<std::string> builtin;
-  std::map<std::string, std::string> rules;
-  std::map<std::string, std::string> own;
-  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    if (line[0] == '*') {
-      absl::StrAppend(&out, line, "\n");
-    } else if (line[0] == ':') {
-      const std::vector<std::string> words = absl::StrSplit(line, ' ');
-      const std::string name = words[0].substr(1);
-      if (words[1] == "-") {
-        own[name] = std::string(line);
-      } else {
-        builtin.push_back(name);
-        absl::StrAppend(&out, line, "\n");
-      }
-    } else if (line[0] == '-') {
-      const std::vector<std::string> words = absl::StrSplit(line, ' ');
-      absl::StrAppend(&rules[words[1]], line, "\n");
-    } else {
-      for (const auto& [name, chain] : own) absl::StrAppend(&out, chain, "\n");
-      for (const auto& name : builtin) absl::StrAppend(&out, rules[name]);
-      for (const auto& [name, chain] : own) absl::StrAppend(&out, rules[name]);
-      absl::StrAppend(&out, line, "\n");
-      builtin.clear();
-      rules.clear();
-      own.clear();
-    }
-  }
-  return out;
-}
-
-absl::Status WriteTables(proxy::IptablesCompiler& compiler,
+absl::Status WriteTables(const proxy::IptablesCompiler& compiler,
                          const std::string& stem) {
   for (IpFamily family : compiler.families()) {
-    std::string text;
-    compiler.PrintTo(family, proxy::IptablesCompiler::Print::kTables, text);
     const absl::Status status = WriteFile(
         absl::StrCat(stem, family == IpFamily::kIpv4 ? ".v4.txt" : ".v6.txt"),
-        Sorted(text));
+        netfilter::PrintIptablesSave(compiler.Compile(family)));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
