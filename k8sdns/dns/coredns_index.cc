@@ -60,7 +60,9 @@ void CoreDnsIndex::AddService(const ObjectSet<Service>::Pointer& service) {
   entry.service = service.get();
   bool plain = service->spec.type != ServiceType::kExternalName;
   for (absl::string_view ip : ClusterIps(*service)) {
-    services_by_ip_.try_emplace(ip, service.get());
+    if (!services_by_ip_.contains(ip)) {
+      services_by_ip_.try_emplace(names_.Store(ip), service.get());
+    }
     const std::optional<IpAddress> address = ParseGoIp(ip);
     plain = plain && address.has_value();
     if (plain) entry.addresses.push_back(*address);

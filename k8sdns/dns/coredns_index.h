@@ -60,7 +60,7 @@ class CoreDnsIndex {
   void AddPod(const ObjectSet<Pod>::Pointer& pod);
 
   std::vector<std::shared_ptr<const void>> objects_;
-  NameArena names_;  // of Services, for keys
+  NameArena names_;  // names and addresses of Services, for keys
   // Keys share one text a namespace.
   absl::node_hash_set<std::string> names_of_namespaces_;
   absl::flat_hash_map<Key, ServiceEntry> services_;

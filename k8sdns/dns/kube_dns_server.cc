@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/algorithm/container.h"
@@ -69,11 +70,27 @@ std::optional<std::string> AddressOfReverse(absl::string_view name) {
   return ip->ToString();
 }
 
+// True for the addresses of one name, none of them twice: most answers.
+bool AreDistinctAddresses(const std::vector<ResourceRecord>& records) {
+  absl::flat_hash_set<IpAddress> seen;
+  seen.reserve(records.size());
+  for (const ResourceRecord& record : records) {
+    const auto* ip = std::get_if<IpAddress>(&record.data);
+    if (ip == nullptr || record.owner != records[0].owner ||
+        !seen.insert(*ip).second) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Removes records that are there twice; of several CNAME records of one owner,
 // the last one stays.
 void Deduplicate(std::vector<ResourceRecord>& records) {
   if (records.size() < 2) return;
+  if (AreDistinctAddresses(records)) return;
   absl::flat_hash_map<std::string, size_t> places;
+  places.reserve(records.size());
   std::vector<ResourceRecord> unique;
   for (ResourceRecord& record : records) {
     const std::string key =

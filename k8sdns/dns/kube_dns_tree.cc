@@ -316,16 +316,32 @@ std::vector<KubeDnsTree::Entry> KubeDnsTree::Entries(const Node& node) const {
 
 void KubeDnsTree::AddRecords(const Node& node, OwnNames own_names,
                              std::vector<TreeRecord>& records) const {
-  // The common case, without the keys that entries are stored by.
-  if (own_names == OwnNames::kNo && node.level == Node::Level::kService &&
-      node.service->endpoints == nullptr) {
+  if (own_names == OwnNames::kYes || node.level != Node::Level::kService) {
+    for (Entry& entry : Entries(node)) {
+      records.push_back(std::move(entry.record));
+    }
+    return;
+  }
+  // The common case: addresses, without the labels that stand for them.
+  if (node.service->endpoints == nullptr) {
     for (const std::optional<IpAddress>& address : node.service->addresses) {
       records.push_back(RecordOf(address, "<nil>"));
     }
     return;
   }
-  for (Entry& entry : Entries(node)) {
-    records.push_back(std::move(entry.record));
+  absl::flat_hash_map<absl::string_view, size_t> places;
+  for (const EndpointSubset& subset : node.service->endpoints->subsets) {
+    for (const EndpointAddress& address : subset.addresses) {
+      const std::string& key =
+          address.hostname.empty() ? address.ip : address.hostname;
+      TreeRecord record = RecordOf(ParseGoIp(address.ip), address.ip);
+      const auto [place, added] = places.try_emplace(key, records.size());
+      if (added) {
+        records.push_back(std::move(record));
+      } else {
+        records[place->second] = std::move(record);
+      }
+    }
   }
 }
 
