@@ -72,8 +72,8 @@ void AppendChange(uint32_t value, uint32_t mask, std::string* out) {
 
 struct Mark : ExtensionBase<MarkTarget> {
   static bool Parse(OptionCall& call, MarkTarget& op) {
-    uint32_t value;
-    uint32_t mask;
+    uint32_t value = 0;
+    uint32_t mask = 0;
     ReadChange(call, &value, &mask);
     op.value = value;
     op.mask = mask;
@@ -123,8 +123,8 @@ struct Connmark : ExtensionBase<ConnmarkTarget> {
         op.shift_bits = static_cast<uint8_t>(call.number);
         break;
       default: {
-        uint32_t value;
-        uint32_t mask;
+        uint32_t value = 0;
+        uint32_t mask = 0;
         ReadChange(call, &value, &mask);
         op.mode = ConnmarkTarget::kSet;
         op.ct_value = value;

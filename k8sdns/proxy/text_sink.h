@@ -85,7 +85,11 @@ class TextBuffer {
  private:
   void Grow(size_t size) {
     const size_t used = this->size();
-    out_.resize(std::max(used + size + 4096, used * 2));
+    // A string that was cut to its text last time needs a little more than
+    // that: clearing all of its capacity would cost as much as the work.
+    const size_t needed = used + size + 65536;
+    out_.resize(needed <= out_.capacity() ? needed
+                                          : std::max(needed, used * 2));
     at_ = out_.data() + used;
     limit_ = out_.data() + out_.size();
   }
