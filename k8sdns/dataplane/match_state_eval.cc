@@ -220,8 +220,43 @@ MatchResult MatchesIpvs(const netfilter::IpvsMatch& match,
     return Yes(handled != ((match.invert & IpvsMatch::kIpvs) != 0));
   }
   if (!handled) return MatchResult::kNo;
-  *why = "fields of IPVS connections";
-  return MatchResult::kUnknown;
+  // Each test fails unless `holds` differs from its inversion.
+  const auto fails = [&](IpvsMatch::Field field, bool holds) {
+    return (match.given & field) != 0 && holds == ((match.invert & field) != 0);
+  };
+  const Packet& header = context.header();
+  if (fails(IpvsMatch::kVproto,
+            static_cast<uint16_t>(header.protocol) == match.vproto)) {
+    return MatchResult::kNo;
+  }
+  // xt_ipvs.c looks for a request that was sent on to a real server.
+  const IpvsConnection* connection = context.state.ipvs.Translated(header);
+  if (connection == nullptr) return MatchResult::kNo;
+  if (fails(IpvsMatch::kVport, connection->virtual_port == match.vport)) {
+    return MatchResult::kNo;
+  }
+  if ((match.given & IpvsMatch::kVportctl) != 0) {
+    *why = "the controlling connection of an IPVS connection";
+    return MatchResult::kUnknown;
+  }
+  if ((match.given & IpvsMatch::kVdir) != 0) {
+    const Tracking& tracking = context.transit.tracking;
+    if (tracking.flow == 0) return MatchResult::kNo;
+    if (fails(IpvsMatch::kVdir, tracking.direction() == 0)) {
+      return MatchResult::kNo;
+    }
+  }
+  if (fails(IpvsMatch::kVmethod,
+            connection->forwarding ==
+                (match.vmethod == 0   ? ipvs::Forwarding::kMasquerade
+                 : match.vmethod == 1 ? ipvs::Forwarding::kTunnel
+                                      : ipvs::Forwarding::kRoute))) {
+    return MatchResult::kNo;
+  }
+  netfilter::AddressMask vaddr = match.vaddr;
+  vaddr.invert = 0;
+  const bool address = MatchesAddress(vaddr, connection->virtual_address);
+  return Yes(!fails(IpvsMatch::kVaddr, address));
 }
 
 }  // namespace

@@ -3,6 +3,44 @@
 namespace k8sdns::dataplane {
 namespace {
 
+using netfilter::OpKind;
+
+// Matches and targets that take hold of conntrack when they are loaded.
+bool NeedsConntrack(OpKind kind) {
+  switch (kind) {
+    case OpKind::kConntrack:
+    case OpKind::kState:
+    case OpKind::kConnmark:
+    case OpKind::kDnat:
+    case OpKind::kSnat:
+    case OpKind::kMasquerade:
+    case OpKind::kRedirect:
+    case OpKind::kNetmap:
+    case OpKind::kSetConnmark:
+    case OpKind::kCt:
+    // May be anything.
+    case OpKind::kUnknownMatch:
+    case OpKind::kUnknownTarget:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool NeedsConntrack(const netfilter::Ruleset& rules) {
+  for (netfilter::TableId id : rules.tables()) {
+    const netfilter::Table& table = *rules.table(id);
+    for (netfilter::ChainId chain : table.chains()) {
+      for (netfilter::RuleView rule : table.rules(chain)) {
+        for (netfilter::OpView op : rule.ops()) {
+          if (NeedsConntrack(op.kind())) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
 Outcome Run(const NodeTables& tables, const Arrival& arrival, bool traced,
             NodeState& state, Decisions& decisions) {
   PacketWalk walk(tables, state, decisions, traced);
@@ -35,6 +73,11 @@ NodeDataplane::NodeDataplane(const NodeConfig& config,
       config.Sysctl("net.netfilter.nf_conntrack_tcp_loose", 1) != 0;
   tables->conntrack.tcp.be_liberal =
       config.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", 0) != 0;
+  for (int i = 0; i < 2; ++i) {
+    tables->conntrack_used[i] = tables->matchers[i] != nullptr &&
+                                NeedsConntrack(tables->matchers[i]->rules());
+  }
+  tables->ipvs = IpvsOptions::Of(config);
   tables_ = std::move(tables);
   ReloadRules(std::move(sets));
 }

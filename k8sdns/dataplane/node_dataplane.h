@@ -9,8 +9,7 @@
 //   Outcome one = node.Sample(arrival, bitgen);   // draws, and goes on
 //
 // The node has no listeners: TCP is answered by RST, UDP by port unreachable,
-// echo requests by echo replies. IPVS, bridges and expectations are not
-// modelled here.
+// echo requests by echo replies. Bridges and expectations are not modelled.
 //
 // Not thread-safe, but copies are independent, and the rules are shared.
 #ifndef K8SDNS_DATAPLANE_NODE_DATAPLANE_H_
@@ -69,6 +68,11 @@ class NodeDataplane {
   void Advance(int64_t microseconds) { state_.now_us += microseconds; }
   // Loads rules and sets anew: all that rules remember is gone.
   void ReloadRules(IpSets sets);
+  // Loads virtual servers: connections and the schedulers' positions are gone.
+  // Without a call there is no IPVS.
+  void LoadIpvs(const ipvs::Table& table) { state_.ipvs.Load(table); }
+  // Changes them as ipvsadm does: connections stay.
+  void ChangeIpvs(const ipvs::Table& table) { state_.ipvs.Change(table); }
 
   const NodeTables& tables() const { return *tables_; }
 

@@ -116,6 +116,7 @@ void PacketWalk::Forward(Item& item, const InputRoute& route) {
        {TableId::kMangle, TableId::kFilter, TableId::kSecurity}) {
     if (!RunTable(table, Hook::kForward, item, in, route.device)) return;
   }
+  IpvsReply(item);
   Postrouting(item, in, route.device, route.gateway);
 }
 
@@ -160,6 +161,8 @@ bool PacketWalk::LocalIn(Item& item) {
        {TableId::kMangle, TableId::kFilter, TableId::kSecurity}) {
     if (!RunTable(table, Hook::kInput, item, in, kNoDevice)) return false;
   }
+  IpvsReply(item);
+  if (!IpvsRequest(item, Hook::kInput)) return false;
   return RunNat(Hook::kInput, item, in, kNoDevice) && Confirm(item);
 }
 
@@ -195,6 +198,8 @@ bool PacketWalk::LocalOut(Item& item) {
       return false;
     }
   }
+  IpvsReply(item);
+  if (!IpvsRequest(item, Hook::kOutput)) return false;
   return RunTable(TableId::kFilter, Hook::kOutput, item, kNoDevice, out) &&
          RunTable(TableId::kSecurity, Hook::kOutput, item, kNoDevice, out);
 }
@@ -247,6 +252,9 @@ bool PacketWalk::RunTable(TableId table, Hook hook, Item& item, DeviceIndex in,
 }
 
 void PacketWalk::Track(Item& item) {
+  if (!node_.conntrack_used[item.transit.packet.header.dst.is_v6() ? 1 : 0]) {
+    return;
+  }
   Tracking& tracking = item.transit.tracking;
   // Seen before (loopback), answered by a rule, or not to be tracked.
   if (tracking.flow != 0 || tracking.state == FlowState::kUntracked) return;
@@ -316,7 +324,7 @@ void PacketWalk::EndDropped(const Item& item) {
   if (!item.observed) return;
   outcome_.verdict = Verdict();
   outcome_.mark = item.transit.mark;
-  if (item.transit.owner == SocketOwner::kUnknown) {
+  if (item.transit.owner == SocketOwner::kUnknown && !item.stolen) {
     outcome_.send_error = "EPERM";
   }
 }

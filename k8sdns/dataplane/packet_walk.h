@@ -22,6 +22,10 @@ struct NodeTables {
 
   Routing routing;
   ConntrackOptions conntrack;
+  IpvsOptions ipvs;
+  // By family: whether a rule needs conntrack. Without one the kernel does not
+  // track at all (nf_ct_netns_get()), and nat tables see no packet.
+  bool conntrack_used[2] = {false, false};
   // IPv4, IPv6; nullptr: no rules.
   std::shared_ptr<const RuleMatcher> matchers[2];
 };
@@ -48,6 +52,7 @@ class PacketWalk {
     bool answer = false;    // to the observed one, and decides its verdict
     OutputRoute route;      // of what the node sends
     bool routed_to_self = false;  // came over lo with its route
+    bool stolen = false;          // IPVS took it: its sender knows no more
   };
   // An answer of the node to a packet.
   struct Answer {
@@ -83,6 +88,16 @@ class PacketWalk {
   // False, and the packet is dropped with an error, if there is no route.
   bool Reroute(Item& item);
   const RuleMatcher* MatcherFor(const Item& item) const;
+
+  // ---- IPVS (ipvs_walk.cc) ----
+  // A request at LOCAL_IN or LOCAL_OUT. False: the packet's way through this
+  // hook ended.
+  bool IpvsRequest(Item& item, netfilter::Hook hook);
+  // What comes back, at LOCAL_IN, FORWARD and LOCAL_OUT.
+  void IpvsReply(Item& item);
+  bool IpvsForward(Item& item, const IpvsConnection& connection);
+  bool IpvsIcmpRequest(Item& item);
+  void IpvsIcmpReply(Item& item);
 
   // ---- the node's answers (node_answers.cc) ----
   void AnswerReject(const Item& item, netfilter::Hook hook, uint8_t with);

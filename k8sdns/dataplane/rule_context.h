@@ -8,6 +8,7 @@
 #include "k8sdns/dataplane/conntrack.h"
 #include "k8sdns/dataplane/decisions.h"
 #include "k8sdns/dataplane/ip_sets.h"
+#include "k8sdns/dataplane/ipvs_state.h"
 #include "k8sdns/dataplane/node_packet.h"
 #include "k8sdns/dataplane/routing.h"
 #include "k8sdns/dataplane/rule_state.h"
@@ -21,6 +22,7 @@ struct NodeState {
   Conntrack conntrack;
   RuleState rules;
   IpSets sets;
+  IpvsState ipvs;
   int64_t now_us = 0;
 
   friend bool operator==(const NodeState&, const NodeState&) = default;

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "k8sdns/ipvs/ipvsadm_save.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "tests/conformance/kernel_sets.h"
 
@@ -139,6 +140,12 @@ absl::StatusOr<KernelCase> ReadKernelCase(const std::string& folder) {
   if (sets.ok()) {
     const absl::Status read = ReadSets(*sets, out.sets);
     if (!read.ok()) return read;
+  }
+  const absl::StatusOr<std::string> servers = ReadFile(folder + "/ipvs.txt");
+  if (servers.ok()) {
+    auto table = ipvs::ReadIpvsadm(*servers, folder + "/ipvs.txt");
+    if (!table.ok()) return table.status();
+    out.ipvs = *std::move(table);
   }
   const absl::StatusOr<std::string> rules = ReadFile(folder + "/rules.txt");
   if (!rules.ok()) return rules.status();

@@ -4,10 +4,12 @@
 #define K8SDNS_TESTS_CONFORMANCE_KERNEL_CASE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "k8sdns/dataplane/node_dataplane.h"
+#include "k8sdns/ipvs/virtual_server.h"
 #include "tests/conformance/yaml_value.h"
 
 namespace k8sdns::conformance {
@@ -17,10 +19,12 @@ struct KernelCase {
   std::shared_ptr<const netfilter::Ruleset> rules;
   dataplane::NodeConfig node;
   dataplane::IpSets sets;
+  std::optional<ipvs::Table> ipvs;
   YamlValue probes;  // the list of probes.yaml
 };
 
-// Reads rules.txt, ipsets.txt, topology.yaml and probes.yaml of a folder.
+// Reads rules.txt, ipsets.txt, ipvs.txt, topology.yaml and probes.yaml of a
+// folder.
 absl::StatusOr<KernelCase> ReadKernelCase(const std::string& folder);
 
 // The packets that a probe sends.

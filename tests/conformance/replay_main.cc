@@ -41,6 +41,7 @@ constexpr Family kFamilies[] = {
     {"rule-text", ReplayRuleText},
     {"kernel", ReplayLoadErrors},
     {"kernel", ReplayKernel},
+    {"kernel-ipvs", ReplayKernelIpvs},
     {"kernel-random", ReplayKernelRandom},
     {"kernel-random6", ReplayKernelRandom6},
     {"dns-records", ReplayDnsRecords},

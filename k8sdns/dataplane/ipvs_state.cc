@@ -1,0 +1,397 @@
+#include "k8sdns/dataplane/ipvs_state.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "k8sdns/ipvs/ipvsadm_save.h"
+
+namespace k8sdns::dataplane {
+namespace {
+
+using ipvs::Scheduler;
+
+// TCP states as ip_vs_proto_tcp.c numbers them.
+enum TcpState : uint8_t {
+  kNone,
+  kEstablished,
+  kSynSent,
+  kSynReceived,
+  kFinWait,
+  kTimeWait,
+  kClose,
+  kCloseWait,
+  kLastAck,
+  kListen,
+  kSynAck,
+};
+constexpr TcpState sNO = kNone, sES = kEstablished, sSS = kSynSent,
+                   sSR = kSynReceived, sFW = kFinWait, sTW = kTimeWait,
+                   sCL = kClose, sCW = kCloseWait, sLA = kLastAck,
+                   sLI = kListen;
+// By direction, kind of segment (SYN, FIN, ACK, RST) and old state.
+constexpr TcpState kTransitions[2][4][11] = {
+    {{sSR, sES, sES, sSR, sSR, sSR, sSR, sSR, sSR, sSR, sSR},
+     {sCL, sCW, sSS, sTW, sTW, sTW, sCL, sCW, sLA, sLI, sTW},
+     {sES, sES, sSS, sES, sFW, sTW, sCL, sCW, sCL, sLI, sES},
+     {sCL, sCL, sCL, sSR, sCL, sCL, sCL, sCL, sLA, sLI, sSR}},
+    {{sSS, sES, sSS, sSR, sSS, sSS, sSS, sSS, sSS, sLI, sSR},
+     {sTW, sFW, sSS, sTW, sFW, sTW, sCL, sTW, sLA, sLI, sTW},
+     {sES, sES, sSS, sES, sFW, sTW, sCL, sCW, sLA, sES, sES},
+     {sCL, sCL, sSS, sCL, sCL, sTW, sCL, sCL, sCL, sCL, sCL}}};
+constexpr int kTcpSeconds[] = {2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120};
+constexpr bool kTcpActive[] = {false, true,  true,  true,  false, false,
+                               false, false, false, false, true};
+static_assert(sNO == 0);
+constexpr int kUdpSeconds = 300;
+constexpr int kSctpSeconds = 900;
+constexpr int64_t kSecond = 1'000'000;
+
+TcpState NextTcpState(uint8_t state, const Packet& packet, bool reply) {
+  const uint8_t flags = packet.tcp_flags;
+  int kind;
+  if (flags & kTcpRst) {
+    kind = 3;
+  } else if (flags & kTcpSyn) {
+    kind = 0;
+  } else if (flags & kTcpFin) {
+    kind = 1;
+  } else if (flags & kTcpAck) {
+    kind = 2;
+  } else {
+    return kClose;
+  }
+  return kTransitions[reply ? 1 : 0][kind][state];
+}
+
+bool IsHandled(Protocol protocol) {
+  return protocol == Protocol::kTcp || protocol == Protocol::kUdp ||
+         protocol == Protocol::kSctp;
+}
+
+}  // namespace
+
+IpvsOptions IpvsOptions::Of(const NodeConfig& config) {
+  IpvsOptions options;
+  options.conntrack = config.Sysctl("net.ipv4.vs.conntrack", 0) != 0;
+  options.conn_reuse_mode =
+      static_cast<int>(config.Sysctl("net.ipv4.vs.conn_reuse_mode", 1));
+  options.expire_nodest_conn =
+      config.Sysctl("net.ipv4.vs.expire_nodest_conn", 0) != 0;
+  options.expire_quiescent_template =
+      config.Sysctl("net.ipv4.vs.expire_quiescent_template", 0) != 0;
+  options.sloppy_tcp = config.Sysctl("net.ipv4.vs.sloppy_tcp", 0) != 0;
+  options.backup_only = config.Sysctl("net.ipv4.vs.backup_only", 0) != 0;
+  return options;
+}
+
+void IpvsState::Load(const ipvs::Table& table) {
+  *this = IpvsState();
+  services_ = std::make_shared<const IpvsServices>(table);
+}
+
+void IpvsState::Change(const ipvs::Table& table) {
+  const std::shared_ptr<const IpvsServices> old = std::move(services_);
+  services_ = std::make_shared<const IpvsServices>(table);
+  positions_.clear();
+  counters_.clear();
+  lblc_.clear();
+  // Where each real server of a service is now.
+  const auto find = [&](const ipvs::ServiceKey& key, const IpAddress& address,
+                        uint16_t port) -> int32_t {
+    for (size_t s = 0; s < services_->size(); ++s) {
+      const IpvsService& service = services_->service(static_cast<int32_t>(s));
+      if (!(service.key == key)) continue;
+      for (uint32_t i = 0; i < service.dest_count; ++i) {
+        const IpvsDest& d = services_->dest(service.first_dest + i);
+        if (d.address == address && d.port == port) {
+          return static_cast<int32_t>(service.first_dest + i);
+        }
+      }
+    }
+    return -1;
+  };
+  std::vector<int32_t> moved;
+  std::vector<int32_t> moved_services;
+  if (old != nullptr) {
+    for (size_t s = 0; s < old->size(); ++s) {
+      const IpvsService& service = old->service(static_cast<int32_t>(s));
+      int32_t now = -1;
+      for (size_t n = 0; n < services_->size(); ++n) {
+        if (services_->service(static_cast<int32_t>(n)).key == service.key) {
+          now = static_cast<int32_t>(n);
+        }
+      }
+      moved_services.push_back(now);
+      for (const IpvsDest& d : old->dests(service)) {
+        moved.push_back(find(service.key, d.address, d.port));
+      }
+    }
+  }
+  for (auto& [key, connection] : connections_) {
+    if (connection.dest_index < 0) continue;
+    connection.dest_index = moved[connection.dest_index];
+    if (connection.dest_index < 0) continue;
+    Count(connection.dest_index, connection.active, !connection.active);
+  }
+  std::map<std::pair<int32_t, IpAddress>, Template> templates;
+  for (auto& [key, entry] : templates_) {
+    if (moved_services[key.first] < 0) continue;
+    Template to = entry;
+    if (to.dest_index >= 0) to.dest_index = moved[to.dest_index];
+    templates[{moved_services[key.first], key.second}] = to;
+  }
+  templates_ = std::move(templates);
+}
+
+// ---- bookkeeping ----
+
+void IpvsState::Count(int32_t dest, int active, int inactive) {
+  if (dest < 0) return;
+  Counters& c = counters_[static_cast<uint32_t>(dest)];
+  c.active += active;
+  c.inactive += inactive;
+  const IpvsDest& d = services_->dest(static_cast<uint32_t>(dest));
+  if (d.upper_threshold == 0) return;
+  const int64_t total = int64_t{c.active} + c.inactive;
+  if (active + inactive > 0) {
+    if (total >= d.upper_threshold) c.overloaded = true;
+  } else if (active + inactive < 0) {
+    const bool below = d.lower_threshold != 0
+                           ? total < d.lower_threshold
+                           : total * 4 < int64_t{d.upper_threshold} * 3;
+    if (below) c.overloaded = false;
+  }
+}
+
+void IpvsState::Touch(IpvsConnection& connection, const Packet& packet,
+                      bool reply, int64_t now_us) {
+  int seconds = packet.protocol == Protocol::kUdp ? kUdpSeconds : kSctpSeconds;
+  bool active = packet.protocol == Protocol::kSctp;
+  if (packet.protocol == Protocol::kTcp) {
+    connection.tcp_state = NextTcpState(connection.tcp_state, packet, reply);
+    seconds = kTcpSeconds[connection.tcp_state];
+    active = kTcpActive[connection.tcp_state];
+  }
+  if (active != connection.active) {
+    connection.active = active;
+    Count(connection.dest_index, active ? 1 : -1, active ? -1 : 1);
+  }
+  connection.expires_us = now_us + seconds * kSecond;
+}
+
+void IpvsState::Remove(Key request) {
+  auto it = connections_.find(request);
+  if (it == connections_.end()) return;
+  const IpvsConnection& c = it->second;
+  Count(c.dest_index, c.active ? -1 : 0, c.active ? 0 : -1);
+  auto reply = replies_.find(ReplyKey(c));
+  if (reply != replies_.end() && reply->second == request) {
+    replies_.erase(reply);
+  }
+  connections_.erase(it);
+}
+
+void IpvsState::Expire(int64_t now_us) {
+  const auto later = [](const auto& a, const auto& b) {
+    return a.first > b.first;
+  };
+  while (!timers_.empty() && timers_.front().first <= now_us) {
+    const Key key = timers_.front().second;
+    std::pop_heap(timers_.begin(), timers_.end(), later);
+    timers_.pop_back();
+    auto it = connections_.find(key);
+    if (it == connections_.end()) continue;
+    if (it->second.expires_us <= now_us) {
+      Remove(key);
+    } else {
+      timers_.emplace_back(it->second.expires_us, key);
+      std::push_heap(timers_.begin(), timers_.end(), later);
+    }
+  }
+}
+
+// ---- packets ----
+
+const IpvsConnection* IpvsState::Find(const Packet& packet) const {
+  auto it = connections_.find({packet.src, packet.dst, packet.src_port,
+                               packet.dst_port, packet.protocol});
+  return it == connections_.end() ? nullptr : &it->second;
+}
+
+const IpvsConnection* IpvsState::Reply(const Packet& packet, int64_t now_us) {
+  if (replies_.empty() || !IsHandled(packet.protocol)) return nullptr;
+  Expire(now_us);
+  auto reply = replies_.find({packet.src, packet.dst, packet.src_port,
+                              packet.dst_port, packet.protocol});
+  if (reply == replies_.end()) return nullptr;
+  IpvsConnection& connection = connections_.find(reply->second)->second;
+  Touch(connection, packet, true, now_us);
+  return &connection;
+}
+
+const IpvsConnection* IpvsState::Translated(const Packet& packet) const {
+  auto reply = replies_.find({packet.dst, packet.src, packet.dst_port,
+                              packet.src_port, packet.protocol});
+  if (reply == replies_.end()) return nullptr;
+  return &connections_.find(reply->second)->second;
+}
+
+// ip_vs_in_hook().
+IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
+                               bool known_flow, const IpvsOptions& options,
+                               int64_t now_us, Decisions& decisions) {
+  IpvsVerdict verdict;
+  if (options.backup_only || !IsHandled(packet.protocol)) return verdict;
+  Expire(now_us);
+  const Key key = {packet.src, packet.dst, packet.src_port, packet.dst_port,
+                   packet.protocol};
+  auto it = connections_.find(key);
+  const bool syn =
+      packet.protocol == Protocol::kTcp && (packet.tcp_flags & kTcpSyn) != 0;
+  if (it != connections_.end()) {
+    IpvsConnection& c = it->second;
+    const bool old_flow = c.conntrack && known_flow;
+    bool again = false;
+    if (syn) {
+      const bool quiescent =
+          c.dest_index >= 0 &&
+          services_->dest(static_cast<uint32_t>(c.dest_index)).weight == 0;
+      const bool closed =
+          !c.controlled && (c.tcp_state == kTimeWait || c.tcp_state == kClose);
+      again = (options.expire_nodest_conn && quiescent) ||
+              (options.conn_reuse_mode != 0 && closed);
+    }
+    if (!again && c.dest_index < 0) {
+      if (!options.expire_nodest_conn) {
+        verdict.kind = IpvsVerdict::kDrop;
+        return verdict;
+      }
+      again = true;
+    }
+    if (again) {
+      Remove(key);
+      // Its flow still points at the old real server.
+      if (old_flow) {
+        verdict.kind = IpvsVerdict::kDrop;
+        return verdict;
+      }
+      it = connections_.end();
+    }
+  }
+  if (it != connections_.end()) {
+    Touch(it->second, packet, false, now_us);
+    verdict.kind = IpvsVerdict::kForward;
+    verdict.connection = it->second;
+    return verdict;
+  }
+  if (packet.protocol == Protocol::kTcp &&
+      ((!syn && !options.sloppy_tcp) || (packet.tcp_flags & kTcpRst) != 0)) {
+    return verdict;
+  }
+  const int32_t service = services_->Find(packet, mark);
+  if (service < 0) return verdict;
+  // Not the reply of a real server on this node.
+  if (own && connections_.contains({packet.dst, packet.src, packet.dst_port,
+                                    packet.src_port, packet.protocol})) {
+    return verdict;
+  }
+  return Schedule(service, packet, options, now_us, decisions);
+}
+
+// ip_vs_schedule(), ip_vs_conn_new().
+IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
+                                const IpvsOptions& options, int64_t now_us,
+                                Decisions& decisions) {
+  IpvsVerdict verdict;
+  const IpvsService& service = services_->service(index);
+  const auto unknown = [&](std::string reason) {
+    verdict.kind = IpvsVerdict::kUnknown;
+    verdict.service = "ipvs:";
+    ipvs::AppendService(service.key, verdict.service);
+    verdict.reason = std::move(reason);
+    return verdict;
+  };
+  if (!service.unknown.empty()) return unknown(service.unknown);
+  const int32_t chosen =
+      service.persistent
+          ? SchedulePersistent(index, packet, options, now_us, decisions)
+          : Choose(index, packet, decisions);
+  if (chosen == -2) return unknown("too many draws of scheduler twos");
+  if (chosen < 0) {
+    verdict.kind = IpvsVerdict::kLeave;
+    return verdict;
+  }
+  const IpvsDest& dest = services_->dest(static_cast<uint32_t>(chosen));
+  if (dest.forwarding != ipvs::Forwarding::kMasquerade) {
+    return unknown("direct routing and tunnels");
+  }
+  IpvsConnection c;
+  c.protocol = packet.protocol;
+  c.client = packet.src;
+  c.client_port = packet.src_port;
+  c.virtual_address = packet.dst;
+  c.virtual_port = packet.dst_port;
+  c.dest = dest.address;
+  const bool same_port = packet.dst_port == service.key.port;
+  // A persistent service of any port or of a mark keeps the packet's port.
+  c.dest_port = dest.port != 0 && (!service.persistent || same_port)
+                    ? dest.port
+                    : packet.dst_port;
+  c.dest_index = chosen;
+  c.conntrack = options.conntrack;
+  c.controlled = service.persistent;
+  c.one_packet = service.one_packet && packet.protocol == Protocol::kUdp;
+  c.forwarding = dest.forwarding;
+  verdict.kind = IpvsVerdict::kForward;
+  if (c.one_packet) {
+    verdict.connection = c;
+    return verdict;
+  }
+  Count(chosen, 0, 1);
+  Touch(c, packet, false, now_us);
+  const Key key = RequestKey(c);
+  timers_.emplace_back(c.expires_us, key);
+  std::push_heap(
+      timers_.begin(), timers_.end(),
+      [](const auto& a, const auto& b) { return a.first > b.first; });
+  replies_.insert_or_assign(ReplyKey(c), key);
+  verdict.connection = c;
+  connections_.insert_or_assign(key, std::move(c));
+  return verdict;
+}
+
+// ip_vs_sched_persist().
+int32_t IpvsState::SchedulePersistent(int32_t index, const Packet& packet,
+                                      const IpvsOptions& options,
+                                      int64_t now_us, Decisions& decisions) {
+  const IpvsService& service = services_->service(index);
+  const IpAddress client =
+      packet.src.is_v4()
+          ? IpAddress::V4(packet.src.v4() & service.netmask)
+          : IpPrefix(packet.src, service.prefix).Masked().address();
+  const std::pair<int32_t, IpAddress> key = {index, client};
+  auto it = templates_.find(key);
+  if (it != templates_.end()) {
+    const Template& t = it->second;
+    const bool valid =
+        t.dest_index >= 0 && now_us < t.expires_us &&
+        !(options.expire_quiescent_template &&
+          services_->dest(static_cast<uint32_t>(t.dest_index)).weight == 0);
+    if (!valid) {
+      templates_.erase(it);
+      it = templates_.end();
+    }
+  }
+  int32_t dest;
+  if (it != templates_.end()) {
+    dest = it->second.dest_index;
+  } else {
+    dest = Choose(index, packet, decisions);
+    if (dest < 0) return dest;
+  }
+  templates_[key] = {dest, now_us + service.timeout_us};
+  return dest;
+}
+
+}  // namespace k8sdns::dataplane

@@ -1,0 +1,181 @@
+// What IPVS remembers on a node: connections, persistence templates, the
+// schedulers' positions, the connections of each real server. A value: copy
+// it to try something; the services themselves are shared.
+//
+// Facts: Linux net/netfilter/ipvs/ip_vs_{core,conn,proto_tcp}.c. Not modelled:
+// direct routing and tunnels, applications (FTP, SIP), synchronisation.
+#ifndef K8SDNS_DATAPLANE_IPVS_STATE_H_
+#define K8SDNS_DATAPLANE_IPVS_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "k8sdns/dataplane/decisions.h"
+#include "k8sdns/dataplane/ipvs_services.h"
+#include "k8sdns/dataplane/node_config.h"
+#include "k8sdns/net/packet.h"
+
+namespace k8sdns::dataplane {
+
+// The sysctls net.ipv4.vs.*.
+struct IpvsOptions {
+  bool conntrack = false;
+  int conn_reuse_mode = 1;
+  bool expire_nodest_conn = false;
+  bool expire_quiescent_template = false;
+  bool sloppy_tcp = false;
+  bool backup_only = false;
+
+  static IpvsOptions Of(const NodeConfig& config);
+};
+
+struct IpvsConnection {
+  Protocol protocol = Protocol::kTcp;
+  IpAddress client;
+  uint16_t client_port = 0;
+  IpAddress virtual_address;
+  uint16_t virtual_port = 0;
+  IpAddress dest;
+  uint16_t dest_port = 0;
+  // Index of the real server, of the service; -1: it is not there any more.
+  int32_t dest_index = -1;
+  bool conntrack = false;   // the flow's reply tuple follows the connection
+  bool one_packet = false;  // not kept
+  bool active = false;      // counted as such
+  bool controlled = false;  // by a persistence template
+  uint8_t tcp_state = 0;
+  ipvs::Forwarding forwarding = ipvs::Forwarding::kMasquerade;
+  int64_t expires_us = 0;
+
+  friend bool operator==(const IpvsConnection&,
+                         const IpvsConnection&) = default;
+};
+
+// What IPVS does with a packet that meets it as a request.
+struct IpvsVerdict {
+  enum Kind : uint8_t {
+    kPass,     // not for IPVS
+    kForward,  // to connection.dest
+    kLeave,    // there is no usable real server: port unreachable
+    kDrop,
+    kUnknown,
+  };
+  Kind kind = kPass;
+  std::string service;  // kUnknown: "ipvs:-t 10.0.0.1:80"
+  std::string reason;
+  IpvsConnection connection;
+};
+
+class IpvsState {
+ public:
+  IpvsState() = default;
+
+  // Loads virtual servers anew: all that is remembered is gone.
+  void Load(const ipvs::Table& table);
+  // Changes them, as ipvsadm does: connections stay, those of removed real
+  // servers without one; schedulers start anew.
+  void Change(const ipvs::Table& table);
+  bool enabled() const { return services_ != nullptr; }
+
+  // A packet at LOCAL_IN or LOCAL_OUT. `own`: the node sent it. `known_flow`:
+  // conntrack knows its flow, confirmed.
+  IpvsVerdict Request(const Packet& packet, uint32_t mark, bool own,
+                      bool known_flow, const IpvsOptions& options,
+                      int64_t now_us, Decisions& decisions);
+  // The connection that a packet is the reply of; nullptr: none. Moves its
+  // state.
+  const IpvsConnection* Reply(const Packet& packet, int64_t now_us);
+  // The connection of a request that was translated already, as -m ipvs
+  // looks it up.
+  const IpvsConnection* Translated(const Packet& packet) const;
+  // The connection of a request (before translation).
+  const IpvsConnection* Find(const Packet& packet) const;
+
+  size_t connection_count() const { return connections_.size(); }
+
+  friend bool operator==(const IpvsState& a, const IpvsState& b) {
+    return a.services_ == b.services_ && a.connections_ == b.connections_ &&
+           a.templates_ == b.templates_ && a.positions_ == b.positions_ &&
+           a.counters_ == b.counters_ && a.lblc_ == b.lblc_;
+  }
+
+ private:
+  // A request's or a reply's addresses.
+  struct Key {
+    IpAddress a;
+    IpAddress b;
+    uint16_t a_port = 0;
+    uint16_t b_port = 0;
+    Protocol protocol = Protocol::kTcp;
+    friend bool operator==(const Key&, const Key&) = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Key& k) {
+      return H::combine(std::move(h), k.a, k.b, k.a_port, k.b_port, k.protocol);
+    }
+  };
+  struct Template {
+    int32_t dest_index = -1;
+    int64_t expires_us = 0;
+    friend bool operator==(const Template&, const Template&) = default;
+  };
+  struct Counters {
+    int32_t active = 0;
+    int32_t inactive = 0;
+    bool overloaded = false;
+    friend bool operator==(const Counters&, const Counters&) = default;
+  };
+
+  static Key RequestKey(const IpvsConnection& c) {
+    return {c.client, c.virtual_address, c.client_port, c.virtual_port,
+            c.protocol};
+  }
+  static Key ReplyKey(const IpvsConnection& c) {
+    return {c.dest, c.client, c.dest_port, c.client_port, c.protocol};
+  }
+
+  IpvsVerdict Schedule(int32_t service, const Packet& packet,
+                       const IpvsOptions& options, int64_t now_us,
+                       Decisions& decisions);
+  // Index of a real server of the whole table, or -1.
+  int32_t SchedulePersistent(int32_t service, const Packet& packet,
+                             const IpvsOptions& options, int64_t now_us,
+                             Decisions& decisions);
+  int32_t Choose(int32_t service, const Packet& packet, Decisions& decisions);
+  int32_t ChooseNext(int32_t service);
+  int32_t ChooseNextWeighted(int32_t service);
+  int32_t ChooseByHash(const IpvsService& service, const Packet& packet) const;
+  int32_t ChooseByLoad(const IpvsService& service) const;
+  int32_t ChooseByLocality(int32_t service, const Packet& packet);
+  int32_t ChooseOfTwo(const IpvsService& service, Decisions& decisions) const;
+  bool Usable(uint32_t dest) const;
+  int64_t LoadOf(ipvs::Scheduler scheduler, uint32_t dest) const;
+  Counters CountersOf(uint32_t dest) const;
+
+  void Count(int32_t dest, int active, int inactive);
+  void Touch(IpvsConnection& connection, const Packet& packet, bool reply,
+             int64_t now_us);
+  void Expire(int64_t now_us);
+  void Remove(Key request);
+
+  std::shared_ptr<const IpvsServices> services_;
+  absl::flat_hash_map<Key, IpvsConnection> connections_;  // by request
+  absl::flat_hash_map<Key, Key> replies_;                 // to requests
+  // By service, client network and, for a service of a mark or any port, what
+  // is shared; the ports are of the service.
+  std::map<std::pair<int32_t, IpAddress>, Template> templates_;
+  absl::flat_hash_map<int32_t, IpvsPosition> positions_;  // by service
+  absl::flat_hash_map<uint32_t, Counters> counters_;      // by real server
+  // lblc: by service and destination.
+  std::map<std::pair<int32_t, IpAddress>, uint32_t> lblc_;
+  // A heap of times at which connections may expire, soonest first.
+  std::vector<std::pair<int64_t, Key>> timers_;
+};
+
+}  // namespace k8sdns::dataplane
+
+#endif  // K8SDNS_DATAPLANE_IPVS_STATE_H_
