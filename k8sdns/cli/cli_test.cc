@@ -130,6 +130,43 @@ TEST(CliTest, DigAnswersAsTheClustersServer) {
   EXPECT_EQ(RunWords({"dig", "-f", kCluster, "x", "QQ"}).code, kError);
 }
 
+TEST(CliTest, WalkTellsTheWholeWay) {
+  std::vector<std::string> words = {"walk",
+                                    "-f",
+                                    kCluster,
+                                    "-c",
+                                    "examples/docker-ee-2.1-kube-proxy.yaml",
+                                    "--dialect",
+                                    "1.11",
+                                    "--kubelet",
+                                    kKubelet,
+                                    "--resolv-conf",
+                                    kHostFile,
+                                    "--from",
+                                    "default/netshoot-deploy-5f8cfd5d94-xxlxp",
+                                    "kube-dns.kube-system"};
+  const Result text = RunWords(words);
+  EXPECT_EQ(text.code, kOk) << text.err;
+  for (const char* part :
+       {"nameserver 10.96.0.10\n      from clusterDNS of the kubelet",
+        "udp/1 A kube-dns.kube-system.svc.cluster.local. -> A 10.96.0.10",
+        "-j KUBE-SEP-VMNICV4GUKMZMBOY\n",
+        "=> destination 10.96.0.10:53 -> 192.168.237.9:53\n",
+        "route: 192.168.237.0/26 via 172.31.20.10 dev tunl0\n",
+        "IP in IP 172.31.20.20 -> 172.31.20.10\n",
+        "arrives at Pod kube-system/kube-dns-6d79b8b5d-9x8vq",
+        "=> by conntrack: source 192.168.237.9:53 -> 10.96.0.10:53\n",
+        "the reply arrives: UDP 10.96.0.10:53 > 192.168.35.197:40000\n"}) {
+    EXPECT_THAT(text.out, HasSubstr(part));
+  }
+  words.insert(words.end(), {"-o", "json"});
+  const Result json = RunWords(words);
+  EXPECT_EQ(json.code, kOk) << json.err;
+  EXPECT_THAT(json.out, HasSubstr("\"chain\": \"KUBE-SVC-TCOU7JCQXEZGVUNU\""));
+  EXPECT_THAT(RunWords({"walk", "-f", kCluster, "--from", "nobody", "x"}).err,
+              HasSubstr("no Pod nobody in the cluster"));
+}
+
 TEST(CliTest, CheckExitsWith1ForWarnings) {
   const Result clean = RunWords(
       {"check", "-f", kCluster, "-c", "examples/docker-ee-2.1-kube-proxy.yaml",

@@ -7,7 +7,7 @@ namespace k8sdns::cli {
 
 std::span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-       kCompileCommand,    kCheckCommand, kResolveCommand,
+      kWalkCommand, kCompileCommand,    kCheckCommand, kResolveCommand,
       kDigCommand,  kResolvConfCommand, kGraphCommand, kGenerateCommand,
   };
   return kCommands;

@@ -93,6 +93,11 @@ struct NodeConfig {
   // on in both families.
   std::map<std::string, int64_t> sysctls;
 
+  // Servers of the node take what is delivered to it and answer for
+  // themselves. Else TCP is answered by RST, UDP by port unreachable, echo
+  // requests by echo replies, as on a node without any server.
+  bool has_listeners = false;
+
   // The sysctl or `otherwise`.
   int64_t Sysctl(const std::string& name, int64_t otherwise) const;
 };

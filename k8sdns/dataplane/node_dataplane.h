@@ -8,8 +8,8 @@
 //   node.Take(branch);                     // goes on from there
 //   Outcome one = node.Sample(arrival, bitgen);   // draws, and goes on
 //
-// The node has no listeners: TCP is answered by RST, UDP by port unreachable,
-// echo requests by echo replies. Bridges and expectations are not modelled.
+// What is delivered to the node is answered as NodeConfig::has_listeners says.
+// Bridges and expectations are not modelled.
 //
 // Not thread-safe, but copies are independent, and the rules are shared.
 #ifndef K8SDNS_DATAPLANE_NODE_DATAPLANE_H_

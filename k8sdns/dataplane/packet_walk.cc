@@ -125,7 +125,7 @@ void PacketWalk::Deliver(Item& item, bool broadcast) {
   item.route.local = true;
   if (!LocalIn(item)) return;
   EndLocal(item);
-  AnswerLikeHost(item);
+  if (!node_.has_listeners) AnswerLikeHost(item);
 }
 
 void PacketWalk::Output(Item item) {

@@ -18,9 +18,11 @@ namespace k8sdns::dataplane {
 
 // What does not change while packets pass.
 struct NodeTables {
-  explicit NodeTables(const NodeConfig& config) : routing(config) {}
+  explicit NodeTables(const NodeConfig& config)
+      : routing(config), has_listeners(config.has_listeners) {}
 
   Routing routing;
+  bool has_listeners;
   ConntrackOptions conntrack;
   IpvsOptions ipvs;
   // By family: whether a rule needs conntrack. Without one the kernel does not

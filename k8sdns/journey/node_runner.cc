@@ -1,0 +1,194 @@
+#include "k8sdns/journey/node_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/node_dataplane.h"
+#include "k8sdns/netfilter/iptables_save.h"
+#include "k8sdns/proxy/iptables_compiler.h"
+
+namespace k8sdns::journey {
+namespace {
+
+// Routes to the networks of an interface's own addresses come with the
+// addresses.
+bool ComesWithAddress(const fabric::NodeNetwork& net,
+                      const fabric::Route& route) {
+  if (route.via || route.blackhole) return false;
+  const fabric::Interface* dev = net.FindInterface(route.dev);
+  return dev != nullptr &&
+         std::any_of(dev->addresses.begin(), dev->addresses.end(),
+                     [&](const IpPrefix& p) {
+                       return p.Masked() == route.destination;
+                     });
+}
+
+dataplane::NodeConfig ToConfig(const fabric::NodeNetwork& net,
+                               const std::vector<std::string>& sysctls) {
+  dataplane::NodeConfig config;
+  for (const fabric::Interface& i : net.interfaces) {
+    if (i.kind == fabric::Interface::Kind::kLoopback) continue;
+    dataplane::Interface out;
+    out.name = i.name;
+    out.addresses = i.addresses;
+    out.ethernet = i.kind == fabric::Interface::Kind::kWire ||
+                   i.kind == fabric::Interface::Kind::kVeth ||
+                   i.kind == fabric::Interface::Kind::kBridge ||
+                   i.kind == fabric::Interface::Kind::kVxlan;
+    config.interfaces.push_back(std::move(out));
+  }
+  for (const fabric::Route& r : net.routes) {
+    if (ComesWithAddress(net, r)) continue;
+    dataplane::Route out;
+    out.prefix = r.destination;
+    out.gateway = r.via;
+    out.device = r.dev;
+    if (r.blackhole) out.type = dataplane::RouteType::kBlackhole;
+    config.routes.push_back(std::move(out));
+  }
+  // Pods answer for themselves, and so do servers in the host's network.
+  config.has_listeners = true;
+  for (const std::string& s : sysctls) {  // "net/ipv4/conf/all/x=1"
+    const std::vector<std::string> parts =
+        absl::StrSplit(s, absl::MaxSplits('=', 1));
+    int64_t value;
+    if (parts.size() == 2 && absl::SimpleAtoi(parts[1], &value)) {
+      config.sysctls[absl::StrReplaceAll(parts[0], {{"/", "."}})] = value;
+    }
+  }
+  return config;
+}
+
+RuleLine ToLine(const dataplane::TraceStep& step,
+                const netfilter::Ruleset& rules) {
+  const netfilter::Table& table = *rules.table(step.table);
+  RuleLine line;
+  line.table = std::string(netfilter::TableName(step.table));
+  line.chain = std::string(table.name(step.chain));
+  line.mark = step.mark;
+  switch (step.kind) {
+    case dataplane::TraceStep::kRule: {
+      line.number = step.rule;
+      uint32_t n = 0;
+      for (netfilter::RuleView rule : table.rules(step.chain)) {
+        if (++n != step.rule) continue;
+        line.text = netfilter::PrintRule(rules, table, step.chain, rule);
+        break;
+      }
+      break;
+    }
+    case dataplane::TraceStep::kReturn:
+      line.text = "end of chain";
+      break;
+    case dataplane::TraceStep::kPolicy:
+      line.text = table.policy(step.chain) == netfilter::Table::Policy::kDrop
+                      ? "policy DROP"
+                      : "policy ACCEPT";
+      break;
+  }
+  return line;
+}
+
+}  // namespace
+
+struct NodeRunner::Memory {
+  dataplane::NodeState state;
+};
+
+struct NodeRunner::Impl {
+  std::shared_ptr<const netfilter::Ruleset> rules[2];  // IPv4, IPv6
+  std::unique_ptr<dataplane::NodeDataplane> node;
+};
+
+NodeRunner::NodeRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NodeRunner::NodeRunner(NodeRunner&&) noexcept = default;
+NodeRunner& NodeRunner::operator=(NodeRunner&&) noexcept = default;
+NodeRunner::~NodeRunner() = default;
+
+absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
+                                              KubeProxyConfig config,
+                                              proxy::Dialect dialect,
+                                              const fabric::NodeNetwork& net) {
+  config.hostname_override = net.node;
+  proxy::IptablesOptions options;
+  options.dialect = dialect;
+  absl::StatusOr<proxy::IptablesCompiler> compiler =
+      proxy::IptablesCompiler::Create(cluster, config, options);
+  if (!compiler.ok()) return compiler.status();
+  auto impl = std::make_unique<Impl>();
+  std::shared_ptr<const dataplane::RuleMatcher> matchers[2];
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    const int i = family == IpFamily::kIpv4 ? 0 : 1;
+    impl->rules[i] =
+        std::make_shared<const netfilter::Ruleset>(compiler->Compile(family));
+    matchers[i] = std::make_shared<dataplane::LinearMatcher>(impl->rules[i]);
+  }
+  impl->node = std::make_unique<dataplane::NodeDataplane>(
+      ToConfig(net, compiler->sysctls()), matchers[0], matchers[1]);
+  return NodeRunner(std::move(impl));
+}
+
+std::vector<NodeRunner::Branch> NodeRunner::Run(const State& before,
+                                                const std::string& in,
+                                                const Packet& packet) const {
+  dataplane::NodeDataplane node = *impl_->node;
+  if (before != nullptr) node.mutable_state() = before->state;
+  dataplane::NodePacket wire;
+  wire.header = packet;
+  const dataplane::Arrival arrival = in.empty()
+                                         ? dataplane::Arrival::Sent(wire)
+                                         : dataplane::Arrival::On(in, wire);
+  const netfilter::Ruleset& rules =
+      *impl_->rules[packet.family() == IpFamily::kIpv4 ? 0 : 1];
+  std::vector<Branch> out;
+  for (dataplane::Branch& branch : node.Match(arrival)) {
+    const dataplane::Outcome& o = branch.outcome;
+    Branch b;
+    b.probability = branch.probability;
+    b.packet = packet;
+    for (const dataplane::TraceStep& step : o.trace) {
+      b.rules.push_back(ToLine(step, rules));
+    }
+    switch (o.verdict.kind) {
+      case dataplane::Verdict::kAccept:
+        b.kind = o.local ? Branch::Kind::kDelivered : Branch::Kind::kForwarded;
+        b.verdict = o.local ? "delivered to the node" : "forwarded";
+        b.out = o.out;
+        b.packet = o.packet.header;
+        break;
+      case dataplane::Verdict::kDrop:
+        b.kind = Branch::Kind::kDropped;
+        b.verdict = absl::StrCat("dropped", o.send_error.empty() ? "" : ": ",
+                                 o.send_error);
+        break;
+      case dataplane::Verdict::kReject:
+        b.kind = Branch::Kind::kRejected;
+        b.verdict = absl::StrCat("rejected with ", o.verdict.reason);
+        break;
+      case dataplane::Verdict::kUnknown:
+        b.kind = Branch::Kind::kUnknown;
+        b.verdict =
+            absl::StrCat("not known: ", o.verdict.rule, ": ", o.verdict.reason);
+        break;
+    }
+    b.state = std::make_shared<const Memory>(Memory{std::move(branch.after)});
+    out.push_back(std::move(b));
+  }
+  return out;
+}
+
+std::string EntryDevice(const fabric::NodeNetwork& node,
+                        const std::string& out) {
+  const fabric::Interface* same = node.FindInterface(out);
+  const bool tunnel =
+      same != nullptr && (same->kind == fabric::Interface::Kind::kIpip ||
+                          same->kind == fabric::Interface::Kind::kVxlan);
+  return tunnel ? out : "eth0";
+}
+
+}  // namespace k8sdns::journey
