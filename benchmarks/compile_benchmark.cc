@@ -2,12 +2,10 @@
 //
 // Times of whole tables are of 10,000 services with 10 endpoints each; the
 // counter ns_per_endpoint is what the targets speak of.
-#include <sys/resource.h>
+#include <malloc.h>
 
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "benchmark/benchmark.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/kube_proxy_config.h"
+#include "k8sdns/netfilter/ruleset.h"
 #include "k8sdns/proxy/iptables_compiler.h"
 #include "k8sdns/testing/cluster_generator.h"
 
@@ -150,40 +149,27 @@ void BM_ApplySliceChange(benchmark::State& state) {
 }
 BENCHMARK(BM_ApplySliceChange)->Arg(100)->Arg(10'000);
 
-size_t ResidentBytes() {
-  std::ifstream in("/proc/self/statm");
-  size_t size = 0;
-  size_t resident = 0;
-  in >> size >> resident;
-  return resident * 4096;
+// Of the heap, in use.
+double Megabytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd) / 1e6;
 }
 
-// Objects, compiled state and rule set of 10,000 services together. Meant to
-// run alone; the counter is the growth of the process.
+// Objects, compiled state and rule set of 10,000 services together.
 void BM_Memory(benchmark::State& state) {
-  double megabytes = 0;
   for (auto _ : state) {
-    const size_t before = ResidentBytes();
-    auto cluster =
-        std::make_unique<Cluster>(testing::GenerateCluster(Shape(10'000)));
-    const size_t objects = ResidentBytes();
-    auto compiler = std::make_unique<IptablesCompiler>(Compiler(*cluster));
-    const size_t compiled = ResidentBytes();
-    auto rules = std::make_unique<netfilter::Ruleset>(
-        compiler->Compile(IpFamily::kIpv4));
-    const size_t after = ResidentBytes();
-    state.counters["objects_mb"] = static_cast<double>(objects - before) / 1e6;
-    state.counters["compiler_mb"] =
-        static_cast<double>(compiled - objects) / 1e6;
-    state.counters["rules_mb"] = static_cast<double>(after - compiled) / 1e6;
-    state.counters["ruleset_own_mb"] =
-        static_cast<double>(rules->memory_bytes()) / 1e6;
-    rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    state.counters["peak_mb"] = static_cast<double>(usage.ru_maxrss) / 1e3;
-    megabytes = static_cast<double>(after - before) / 1e6;
+    const double before = Megabytes();
+    const Cluster cluster = testing::GenerateCluster(Shape(10'000));
+    const double objects = Megabytes();
+    const IptablesCompiler compiler = Compiler(cluster);
+    const double compiled = Megabytes();
+    const netfilter::Ruleset rules = compiler.Compile(IpFamily::kIpv4);
+    const double after = Megabytes();
+    state.counters["objects_mb"] = objects - before;
+    state.counters["compiler_mb"] = compiled - objects;
+    state.counters["rules_mb"] = after - compiled;
+    state.counters["megabytes"] = after - before;
   }
-  state.counters["megabytes"] = megabytes;
 }
 BENCHMARK(BM_Memory)->Iterations(1)->Unit(benchmark::kMillisecond);
 

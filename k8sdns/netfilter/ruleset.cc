@@ -131,20 +131,24 @@ std::vector<ChainId> Table::chains() const {
 }
 
 void Table::SortChains() {
-  order_ = chains();
   const std::span<const Hook> hooks = HooksOf(id_);
-  auto rank = [&](ChainId id) {
-    for (size_t i = 0; i < hooks.size(); ++i) {
-      if (name(id) == HookName(hooks[i])) return i;
-    }
-    return hooks.size();
+  struct Entry {
+    size_t rank;
+    absl::string_view name;
+    ChainId id;
   };
-  std::stable_sort(order_.begin(), order_.end(), [&](ChainId a, ChainId b) {
-    const size_t ra = rank(a);
-    const size_t rb = rank(b);
-    if (ra != rb) return ra < rb;
-    return ra == hooks.size() && name(a) < name(b);
+  std::vector<Entry> entries;
+  entries.reserve(live_chains_);
+  for (ChainId chain : chains()) {
+    size_t rank = 0;
+    while (rank < hooks.size() && name(chain) != HookName(hooks[rank])) ++rank;
+    entries.push_back({rank, name(chain), chain});
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return a.rank != b.rank ? a.rank < b.rank : a.name < b.name;
   });
+  order_.clear();
+  for (const Entry& entry : entries) order_.push_back(entry.id);
 }
 
 Counters Table::counters(ChainId chain) const {
