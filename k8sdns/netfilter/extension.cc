@@ -220,14 +220,18 @@ const ExtensionTable& ExtensionTable::Get() {
 }
 
 ExtensionTable::ExtensionTable() {
-  for (auto part :
-       {TransportExtensions, MarkExtensions, ConntrackExtensions,
-        AddressExtensions, HeaderExtensions, RateExtensions, StateExtensions,
-        SetExtensions, VerdictExtensions, NatExtensions, LogExtensions}) {
+  for (auto part : {TransportExtensions, MarkExtensions, ConntrackExtensions,
+                    AddressExtensions, HeaderExtensions, RateExtensions,
+                    StateExtensions, SetExtensions, VerdictExtensions,
+                    NatExtensions, LogExtensions, TextExtensions}) {
     for (Extension& e : part()) all_.push_back(e);
   }
   // The first of a kind prints it; an alias comes later.
   for (const Extension& e : all_) {
+    // Text prints itself.
+    if (e.kind == OpKind::kUnknownMatch || e.kind == OpKind::kUnknownTarget) {
+      continue;
+    }
     const Extension*& slot = by_kind_[static_cast<int>(e.kind)];
     if (slot == nullptr) slot = &e;
   }

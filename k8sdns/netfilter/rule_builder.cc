@@ -151,10 +151,10 @@ void RuleReader::MergeMatches() {
   Pending* first_tcp = nullptr;
   Pending* first_udp = nullptr;
   for (auto it = matches_.begin(); it != matches_.end();) {
-    const bool tcp = it->extension != nullptr &&
-                     it->extension->kind == OpKind::kTcp;
-    const bool udp = it->extension != nullptr &&
-                     it->extension->kind == OpKind::kUdp;
+    const bool tcp =
+        it->extension != nullptr && it->extension->kind == OpKind::kTcp;
+    const bool udp =
+        it->extension != nullptr && it->extension->kind == OpKind::kUdp;
     TcpMatch op;
     if (tcp || udp) {
       std::memcpy(static_cast<void*>(&op), it->op.bytes,
@@ -240,6 +240,17 @@ bool RuleReader::Build() {
   return true;
 }
 
+// What a match or target that is kept as text prints.
+std::string RuleReader::PrintedText(const Pending& pending) const {
+  PrintContext context;
+  context.family = context_.family;
+  context.variant = context_.variant;
+  context.strings = context_.strings;
+  std::string out;
+  pending.extension->print(context, pending.op.bytes, &out);
+  return out;
+}
+
 void RuleReader::BuildOne(const AddressMask& source,
                           const AddressMask& destination, const Pending* target,
                           const OpStorage& jump, RuleBuilder* out) {
@@ -271,7 +282,11 @@ void RuleReader::BuildOne(const AddressMask& source,
     out->Add(op);
   }
   for (const Pending& p : matches_) {
-    if (p.extension != nullptr) {
+    if (p.extension != nullptr && p.extension->kind == OpKind::kUnknownMatch) {
+      UnknownMatch op;
+      op.text = strings->Intern(absl::StrCat("-m ", p.name, PrintedText(p)));
+      out->Add(op);
+    } else if (p.extension != nullptr) {
       out->AddBytes(p.extension->kind, p.op.bytes, p.extension->size);
     } else {
       UnknownMatch op;
@@ -280,7 +295,13 @@ void RuleReader::BuildOne(const AddressMask& source,
     }
   }
   if (target != nullptr) {
-    if (target->extension != nullptr) {
+    if (target->extension != nullptr &&
+        target->extension->kind == OpKind::kUnknownTarget) {
+      UnknownTarget op;
+      op.text =
+          strings->Intern(absl::StrCat(target->name, PrintedText(*target)));
+      out->Add(op);
+    } else if (target->extension != nullptr) {
       out->AddBytes(target->extension->kind, target->op.bytes,
                     target->extension->size);
     } else {

@@ -114,6 +114,7 @@ class RuleReader {
   bool ResolveTarget(OpStorage* jump, const Pending** target);
   bool Build();
   void MergeMatches();
+  std::string PrintedText(const Pending& pending) const;
   void BuildOne(const AddressMask& source, const AddressMask& destination,
                 const Pending* target, const OpStorage& jump, RuleBuilder* out);
 

@@ -1,0 +1,432 @@
+// Matches and targets without a model whose text is still brought to the
+// printed form: their options are read and checked, written in the tool's
+// order with its defaults, and kept as text (UnknownMatch, UnknownTarget).
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "k8sdns/netfilter/extension.h"
+
+namespace k8sdns::netfilter {
+namespace {
+
+enum class Format : uint8_t {
+  kFlag,
+  kPlain,   // the text
+  kQuoted,  // quoted where needed
+  kString,  // always quoted
+  kLower,
+  kDecimal,
+  kHex,      // 0x1
+  kHexMask,  // 0x1/0xff; 0 by its name
+  kColon,    // "a:b", one number if they are equal
+  kFrom,     // "a" or "a:b": as given
+  kSpi,      // as kColon; all of them: nothing
+  kAddress,
+  kMark,  // always with mask
+  kU32,
+};
+
+struct TextOption {
+  OptionSpec spec;
+  Format format;
+  absl::string_view zero = "";    // kHexMask: the name of 0
+  absl::string_view absent = "";  // printed if the option is not given
+};
+
+struct TextExtension {
+  absl::string_view name;
+  bool target;
+  uint8_t families;
+  std::span<const TextOption> options;
+  uint8_t protocol = 0;
+};
+
+constexpr uint8_t kInv = kInvertible;
+constexpr uint8_t kMan = kMandatory;
+
+// The ids are the order of printing.
+constexpr TextOption kStringOptions[] = {
+    {{"string", 0, ValueType::kString, kInv, Bit(1)}, Format::kString},
+    {{"hex-string", 1, ValueType::kString, kInv, Bit(0)}, Format::kString},
+    {{"algo", 2, ValueType::kString, kMan}, Format::kPlain},
+    {{"from", 3, ValueType::kUint16}, Format::kDecimal, "0"},
+    {{"to", 4, ValueType::kUint16}, Format::kDecimal, "65535"},
+    {{"icase", 5, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kConnbytesOptions[] = {
+    {{"connbytes", 0, ValueType::kUint64Range, kMan | kInv}, Format::kFrom},
+    {{"connbytes-mode", 1, ValueType::kString, kMan}, Format::kPlain},
+    {{"connbytes-dir", 2, ValueType::kString, kMan}, Format::kPlain},
+};
+constexpr TextOption kCpuOptions[] = {
+    {{"cpu", 0, ValueType::kUint32, kMan | kInv}, Format::kDecimal}};
+constexpr TextOption kDevgroupOptions[] = {
+    {{"src-group", 0, ValueType::kString, kInv}, Format::kHexMask, "default"},
+    {{"dst-group", 1, ValueType::kString, kInv}, Format::kHexMask, "default"},
+};
+constexpr TextOption kRealmOptions[] = {
+    {{"realm", 0, ValueType::kString, kMan | kInv},
+     Format::kHexMask,
+     "cosmos"}};
+constexpr TextOption kHelperOptions[] = {
+    {{"helper", 0, ValueType::kString, kMan | kInv}, Format::kQuoted}};
+constexpr TextOption kQuotaOptions[] = {
+    {{"quota", 0, ValueType::kUint64, kMan | kInv}, Format::kDecimal}};
+constexpr TextOption kCgroupOptions[] = {
+    {{"path", 0, ValueType::kString, kInv, Bit(1)}, Format::kQuoted},
+    {{"cgroup", 1, ValueType::kUint32, kInv, Bit(0)}, Format::kDecimal},
+};
+constexpr TextOption kEspOptions[] = {
+    {{"espspi", 0, ValueType::kUint32Range, kInv}, Format::kSpi}};
+constexpr TextOption kAhOptions[] = {
+    {{"ahspi", 0, ValueType::kUint32Range, kInv}, Format::kSpi}};
+constexpr TextOption kAh6Options[] = {
+    {{"ahspi", 0, ValueType::kUint32Range, kInv}, Format::kSpi},
+    {{"ahlen", 1, ValueType::kUint32, kInv}, Format::kDecimal, "0"},
+    {{"ahres", 2, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kIpcompOptions[] = {
+    {{"ipcompspi", 0, ValueType::kUint32Range, kInv}, Format::kSpi},
+    {{"compres", 1, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kEcnOptions[] = {
+    {{"ecn-tcp-ece", 0, ValueType::kNone, kInv}, Format::kFlag},
+    {{"ecn-tcp-cwr", 1, ValueType::kNone, kInv}, Format::kFlag},
+    {{"ecn-ip-ect", 2, ValueType::kUint8, kInv, 0, 0, 0, 3}, Format::kDecimal},
+};
+constexpr TextOption kSocketOptions[] = {
+    {{"transparent", 0, ValueType::kNone}, Format::kFlag},
+    {{"nowildcard", 1, ValueType::kNone}, Format::kFlag},
+    {{"restore-skmark", 2, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kTcpmssOptions[] = {
+    {{"mss", 0, ValueType::kUint16Range, kMan | kInv}, Format::kColon}};
+constexpr TextOption kConnlabelOptions[] = {
+    {{"label", 0, ValueType::kUint16, kMan | kInv}, Format::kString},
+    {{"set", 1, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kOsfOptions[] = {
+    {{"genre", 0, ValueType::kString, kMan | kInv}, Format::kPlain},
+    {{"ttl", 1, ValueType::kUint32, 0, 0, 0, 0, 2}, Format::kDecimal},
+    {{"log", 2, ValueType::kUint32, 0, 0, 0, 0, 2}, Format::kDecimal},
+};
+constexpr TextOption kU32Options[] = {
+    {{"u32", 0, ValueType::kString, kMan | kInv}, Format::kU32}};
+
+constexpr TextOption kTproxyOptions[] = {
+    {{"on-port", 0, ValueType::kPort, kMan}, Format::kDecimal},
+    {{"on-ip", 1, ValueType::kHost}, Format::kAddress, "", " --on-ip @0"},
+    {{"tproxy-mark", 2, ValueType::kMark},
+     Format::kMark,
+     "",
+     " --tproxy-mark 0x0/0x0"},
+};
+constexpr TextOption kTeeOptions[] = {
+    {{"gateway", 0, ValueType::kHost, kMan}, Format::kAddress},
+    {{"oif", 1, ValueType::kString}, Format::kPlain},
+};
+constexpr TextOption kAuditOptions[] = {
+    {{"type", 0, ValueType::kString, kMan}, Format::kLower}};
+constexpr TextOption kIdletimerOptions[] = {
+    {{"timeout", 0, ValueType::kUint32, kMan}, Format::kDecimal},
+    {{"label", 1, ValueType::kString, kMan}, Format::kPlain},
+    {{"alarm", 2, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kSynproxyOptions[] = {
+    {{"sack-perm", 0, ValueType::kNone}, Format::kFlag},
+    {{"timestamp", 1, ValueType::kNone}, Format::kFlag},
+    {{"wscale", 2, ValueType::kUint32}, Format::kDecimal},
+    {{"mss", 3, ValueType::kUint32}, Format::kDecimal},
+    {{"ecn", 4, ValueType::kNone}, Format::kFlag},
+};
+constexpr TextOption kChecksumOptions[] = {
+    {{"checksum-fill", 0, ValueType::kNone, kMan}, Format::kFlag}};
+constexpr TextOption kConnsecmarkOptions[] = {
+    {{"save", 0, ValueType::kNone, 0, Bit(1)}, Format::kFlag},
+    {{"restore", 1, ValueType::kNone, 0, Bit(0)}, Format::kFlag},
+};
+
+constexpr TextExtension kExtensions[] = {
+    {"string", false, kBoth, kStringOptions},
+    {"connbytes", false, kBoth, kConnbytesOptions},
+    {"cpu", false, kBoth, kCpuOptions},
+    {"devgroup", false, kBoth, kDevgroupOptions},
+    {"realm", false, kV4, kRealmOptions},
+    {"helper", false, kBoth, kHelperOptions},
+    {"quota", false, kBoth, kQuotaOptions},
+    {"cgroup", false, kBoth, kCgroupOptions},
+    {"esp", false, kBoth, kEspOptions, 50},
+    {"ah", false, kV4, kAhOptions, 51},
+    {"ah", false, kV6, kAh6Options},
+    {"ipcomp", false, kBoth, kIpcompOptions, 108},
+    {"ecn", false, kBoth, kEcnOptions},
+    {"socket", false, kBoth, kSocketOptions},
+    {"tcpmss", false, kBoth, kTcpmssOptions, 6},
+    {"connlabel", false, kBoth, kConnlabelOptions},
+    {"osf", false, kBoth, kOsfOptions, 6},
+    {"u32", false, kBoth, kU32Options},
+    {"TPROXY", true, kBoth, kTproxyOptions},
+    {"TEE", true, kBoth, kTeeOptions},
+    {"AUDIT", true, kBoth, kAuditOptions},
+    {"IDLETIMER", true, kBoth, kIdletimerOptions},
+    {"SYNPROXY", true, kBoth, kSynproxyOptions, 6},
+    {"CHECKSUM", true, kBoth, kChecksumOptions},
+    {"CONNSECMARK", true, kBoth, kConnsecmarkOptions},
+};
+
+// ---- values ----
+
+void AppendAlwaysQuoted(absl::string_view value, std::string* out) {
+  out->append(" \"");
+  for (char c : value) {
+    if (c == '"' || c == '\\' || c == '\'') out->push_back('\\');
+    out->push_back(c);
+  }
+  out->push_back('"');
+}
+
+// "value" or "value/mask" in hexadecimal.
+bool AppendHexMask(absl::string_view text, absl::string_view zero,
+                   std::string* out) {
+  uint32_t value;
+  uint32_t mask;
+  if (text == zero) {
+    value = 0;
+    mask = 0xffffffff;
+  } else if (!ReadMarkMask(text, &value, &mask)) {
+    return false;
+  }
+  out->push_back(' ');
+  if (value == 0 && mask == 0xffffffff) {
+    absl::StrAppend(out, zero);
+  } else {
+    AppendMarkMask(value, mask, out);
+  }
+  return true;
+}
+
+// "location = value[:value],... && ...", location: number, then operations
+// & << >> @ with numbers.
+class U32Reader {
+ public:
+  explicit U32Reader(absl::string_view text) : text_(text) {}
+  bool Read(std::string* out) {
+    int tests = 0;
+    while (true) {
+      if (++tests > 11 || !Number(out)) return false;
+      int operations = 0;
+      while (true) {
+        Blank();
+        if (Take("=")) break;
+        absl::string_view op;
+        if (absl::StartsWith(text_, "&&")) return false;
+        if (Take("&")) {
+          op = "&";
+        } else if (Take("<<")) {
+          op = "<<";
+        } else if (Take(">>")) {
+          op = ">>";
+        } else if (Take("@")) {
+          op = "@";
+        } else {
+          return false;
+        }
+        absl::StrAppend(out, op);
+        if (++operations > 10 || !Number(out)) return false;
+      }
+      out->push_back('=');
+      int ranges = 0;
+      while (true) {
+        if (++ranges > 10 || !Number(out)) return false;
+        Blank();
+        if (Take(":")) {
+          out->push_back(':');
+          if (!Number(out)) return false;
+          Blank();
+        }
+        if (!Take(",")) break;
+        out->push_back(',');
+      }
+      if (text_.empty()) return true;
+      if (!Take("&&")) return false;
+      absl::StrAppend(out, "&&");
+    }
+  }
+
+ private:
+  void Blank() {
+    while (!text_.empty() && absl::ascii_isspace(text_[0])) {
+      text_.remove_prefix(1);
+    }
+  }
+  bool Take(absl::string_view word) {
+    if (!absl::StartsWith(text_, word)) return false;
+    text_.remove_prefix(word.size());
+    return true;
+  }
+  bool Number(std::string* out) {
+    Blank();
+    uint64_t value;
+    size_t used;
+    if (!ReadNumber(text_, 0, 0, 0xffffffff, &value, &used)) return false;
+    text_.remove_prefix(used);
+    absl::StrAppendFormat(out, "0x%x", value);
+    return true;
+  }
+  absl::string_view text_;
+};
+
+bool AppendValue(const OptionCall& call, const TextOption& option,
+                 std::string* out) {
+  switch (option.format) {
+    case Format::kFlag:
+      return true;
+    case Format::kPlain:
+      absl::StrAppend(out, " ", call.text);
+      return true;
+    case Format::kQuoted:
+      AppendQuoted(call.text, out);
+      return true;
+    case Format::kString:
+      if (option.spec.type == ValueType::kString) {
+        AppendAlwaysQuoted(call.text, out);
+      } else {
+        absl::StrAppend(out, " \"", call.number, "\"");
+      }
+      return true;
+    case Format::kLower:
+      absl::StrAppend(out, " ", absl::AsciiStrToLower(call.text));
+      return true;
+    case Format::kDecimal:
+      absl::StrAppend(out, " ",
+                      option.spec.type == ValueType::kPort ? call.ports.first
+                                                           : call.number);
+      return true;
+    case Format::kHex:
+      absl::StrAppendFormat(out, " 0x%x", call.number);
+      return true;
+    case Format::kHexMask:
+      return AppendHexMask(call.text, option.zero, out);
+    case Format::kColon:
+    case Format::kSpi:
+      absl::StrAppend(out, " ", call.first);
+      if (call.first != call.last) absl::StrAppend(out, ":", call.last);
+      return true;
+    case Format::kFrom:
+      if (call.values == 2 && call.last < call.first) return false;
+      absl::StrAppend(out, " ", call.first);
+      if (call.values == 2 && call.last != UINT64_MAX) {
+        absl::StrAppend(out, ":", call.last);
+      }
+      return true;
+    case Format::kAddress: {
+      uint32_t words[4];
+      for (int i = 0; i < 4; ++i) words[i] = call.address.address[i];
+      out->push_back(' ');
+      AppendAddress(call.rule->family, words, out);
+      return true;
+    }
+    case Format::kMark:
+      absl::StrAppendFormat(out, " 0x%x/0x%x", call.value, call.mask);
+      return true;
+    case Format::kU32: {
+      std::string canonical;
+      if (!U32Reader(call.text).Read(&canonical)) return false;
+      absl::StrAppend(out, " \"", canonical, "\"");
+      return true;
+    }
+  }
+  return false;
+}
+
+// What is kept while the options are read: the text of each.
+struct TextOp {
+  static constexpr int kSlots = 16;
+  StringId slots[kSlots] = {};
+};
+
+template <int N>
+struct TextFunctions {
+  static constexpr const TextExtension& kExtension = kExtensions[N];
+
+  static bool Parse(OptionCall& call, void* op) {
+    const TextOption* option = nullptr;
+    for (const TextOption& o : kExtension.options) {
+      if (o.spec.id == call.id()) option = &o;
+    }
+    std::string text = call.invert ? " ! --" : " --";
+    absl::StrAppend(&text, option->spec.name);
+    if (!AppendValue(call, *option, &text)) {
+      return call.rule->Fail(kExtension.name, ": bad value `", call.text,
+                             "' for --", option->spec.name);
+    }
+    const bool left_out =
+        (option->format == Format::kSpi && call.first == 0 &&
+         call.last == 0xffffffff) ||
+        (option->format == Format::kDecimal && !option->zero.empty() &&
+         absl::StrCat(call.number) == option->zero) ||
+        (option->format == Format::kPlain && call.text.empty() &&
+         (option->spec.flags & kMandatory) == 0);
+    static_cast<TextOp*>(op)->slots[call.id()] =
+        call.rule->strings->Intern(left_out ? "" : text);
+    return true;
+  }
+  static bool Finish(FinishCall& call, void* op) {
+    for (const TextOption& o : kExtension.options) {
+      if (o.absent.empty() || call.Seen(o.spec.id)) continue;
+      std::string text(o.absent);
+      const size_t at = text.find("@0");
+      if (at != std::string::npos) {
+        text.replace(at, 2,
+                     call.rule->family == IpFamily::kIpv4 ? "0.0.0.0" : "::");
+      }
+      static_cast<TextOp*>(op)->slots[o.spec.id] =
+          call.rule->strings->Intern(text);
+    }
+    return true;
+  }
+  static void Print(const PrintContext& context, const void* op,
+                    std::string* out) {
+    for (StringId id : static_cast<const TextOp*>(op)->slots) {
+      absl::StrAppend(out, context.strings->Get(id));
+    }
+  }
+};
+
+template <int N>
+void AddTextExtensions(std::vector<Extension>* out,
+                       std::vector<std::vector<OptionSpec>>* specs) {
+  if constexpr (N < std::size(kExtensions)) {
+    const TextExtension& t = kExtensions[N];
+    std::vector<OptionSpec> list;
+    for (const TextOption& o : t.options) list.push_back(o.spec);
+    specs->push_back(std::move(list));
+    Extension e;
+    e.name = t.name;
+    e.kind = t.target ? OpKind::kUnknownTarget : OpKind::kUnknownMatch;
+    e.families = t.families;
+    e.options = specs->back();
+    e.size = sizeof(TextOp);
+    e.init = [](void* op, const RuleContext&) { new (op) TextOp(); };
+    e.parse = TextFunctions<N>::Parse;
+    e.finish = TextFunctions<N>::Finish;
+    e.print = TextFunctions<N>::Print;
+    e.protocol = t.protocol;
+    out->push_back(e);
+    AddTextExtensions<N + 1>(out, specs);
+  }
+}
+
+}  // namespace
+
+std::vector<Extension> TextExtensions() {
+  // Lives as long as the table, which is never destroyed.
+  static auto* const specs = new std::vector<std::vector<OptionSpec>>();
+  std::vector<Extension> out;
+  specs->reserve(std::size(kExtensions));
+  AddTextExtensions<0>(&out, specs);
+  return out;
+}
+
+}  // namespace k8sdns::netfilter
