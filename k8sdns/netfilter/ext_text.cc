@@ -25,6 +25,11 @@ enum class Format : uint8_t {
   kAddress,
   kMark,  // always with mask
   kU32,
+  kTime,       // hh:mm:ss
+  kDate,       // 2024-01-31T12:30:00
+  kMonthDays,  // 1,2,3
+  kWeekDays,   // Mon,Tue
+  kNothing,    // read, never printed
 };
 
 struct TextOption {
@@ -58,6 +63,35 @@ constexpr TextOption kConnbytesOptions[] = {
     {{"connbytes", 0, ValueType::kUint64Range, kMan | kInv}, Format::kFrom},
     {{"connbytes-mode", 1, ValueType::kString, kMan}, Format::kPlain},
     {{"connbytes-dir", 2, ValueType::kString, kMan}, Format::kPlain},
+};
+// The ids of upto and above are exchanged by "!".
+constexpr TextOption kConnlimitOptions[] = {
+    {{"connlimit-upto", 0, ValueType::kUint32, kInv, Bit(1)}, Format::kDecimal},
+    {{"connlimit-above", 1, ValueType::kUint32, kInv, Bit(0)},
+     Format::kDecimal},
+    {{"connlimit-mask", 2, ValueType::kPrefixLength},
+     Format::kDecimal,
+     "",
+     " --connlimit-mask @w"},
+    {{"connlimit-saddr", 3, ValueType::kNone, 0, Bit(4)},
+     Format::kFlag,
+     "",
+     " --connlimit-saddr"},
+    {{"connlimit-daddr", 4, ValueType::kNone, 0, Bit(3)}, Format::kFlag},
+};
+constexpr TextOption kTimeOptions[] = {
+    {{"timestart", 0, ValueType::kString}, Format::kTime},
+    {{"timestop", 1, ValueType::kString}, Format::kTime},
+    {{"monthdays", 2, ValueType::kString, kInv}, Format::kMonthDays},
+    {{"weekdays", 3, ValueType::kString, kInv}, Format::kWeekDays},
+    {{"datestart", 4, ValueType::kString}, Format::kDate},
+    {{"datestop", 5, ValueType::kString},
+     Format::kDate,
+     "",
+     " --datestop 2038-01-19T03:14:07"},
+    {{"kerneltz", 6, ValueType::kNone}, Format::kFlag},
+    {{"contiguous", 7, ValueType::kNone}, Format::kFlag},
+    {{"utc", 8, ValueType::kNone}, Format::kNothing},
 };
 constexpr TextOption kCpuOptions[] = {
     {{"cpu", 0, ValueType::kUint32, kMan | kInv}, Format::kDecimal}};
@@ -150,6 +184,8 @@ constexpr TextOption kConnsecmarkOptions[] = {
 constexpr TextExtension kExtensions[] = {
     {"string", false, kBoth, kStringOptions},
     {"connbytes", false, kBoth, kConnbytesOptions},
+    {"connlimit", false, kBoth, kConnlimitOptions},
+    {"time", false, kBoth, kTimeOptions},
     {"cpu", false, kBoth, kCpuOptions},
     {"devgroup", false, kBoth, kDevgroupOptions},
     {"realm", false, kV4, kRealmOptions},
@@ -277,6 +313,102 @@ class U32Reader {
   absl::string_view text_;
 };
 
+// The numbers of `text` between `separators`, each in its range.
+bool ReadFields(absl::string_view text, absl::string_view separators,
+                std::span<const uint64_t> maxima, std::vector<uint64_t>* out) {
+  for (size_t i = 0; i < maxima.size(); ++i) {
+    size_t used;
+    uint64_t value;
+    if (!ReadNumber(text, 10, 0, maxima[i], &value, &used)) return false;
+    out->push_back(value);
+    text.remove_prefix(used);
+    if (text.empty()) return true;
+    if (i >= separators.size() || text[0] != separators[i]) return false;
+    text.remove_prefix(1);
+  }
+  return false;
+}
+
+bool AppendTime(absl::string_view text, std::string* out) {
+  static constexpr uint64_t kMaxima[] = {23, 59, 59};
+  std::vector<uint64_t> f;
+  if (!ReadFields(text, "::", kMaxima, &f) || f.size() < 2) return false;
+  f.resize(3);
+  absl::StrAppendFormat(out, " %02d:%02d:%02d", f[0], f[1], f[2]);
+  return true;
+}
+
+// Missing parts are the first of their kind. Days beyond the month's end
+// count on, as timegm(3) does.
+bool AppendDate(absl::string_view text, std::string* out) {
+  static constexpr uint64_t kMaxima[] = {2038, 12, 31, 23, 59, 59};
+  std::vector<uint64_t> f;
+  if (!ReadFields(text, "--T::", kMaxima, &f) || f[0] < 1970) return false;
+  if (f.size() < 2) f.push_back(1);
+  if (f.size() < 3) f.push_back(1);
+  if (f[1] < 1 || f[2] < 1) return false;
+  f.resize(6);
+  static constexpr uint64_t kDays[] = {31, 28, 31, 30, 31, 30,
+                                       31, 31, 30, 31, 30, 31};
+  const bool leap = f[0] % 4 == 0 && (f[0] % 100 != 0 || f[0] % 400 == 0);
+  const uint64_t days = kDays[f[1] - 1] + (f[1] == 2 && leap ? 1 : 0);
+  if (f[2] > days) {
+    f[2] -= days;
+    ++f[1];
+  }
+  absl::StrAppendFormat(out, " %04d-%02d-%02dT%02d:%02d:%02d", f[0], f[1], f[2],
+                        f[3], f[4], f[5]);
+  return true;
+}
+
+constexpr absl::string_view kWeekDays[] = {"Mon", "Tue", "Wed", "Thu",
+                                           "Fri", "Sat", "Sun"};
+
+bool AppendMonthDays(absl::string_view text, bool invert, std::string* out) {
+  uint32_t days = 0;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    uint64_t day;
+    if (!ReadNumber(part, 0, 1, 31, &day)) return false;
+    days |= uint32_t{1} << day;
+  }
+  if (invert) days = ~days & 0xfffffffe;
+  if (days == 0xfffffffe) {
+    out->clear();
+    return true;
+  }
+  *out = " --monthdays ";
+  for (int i = 1; i <= 31; ++i) {
+    if ((days >> i & 1) == 0) continue;
+    absl::StrAppend(out, out->back() == ' ' ? "" : ",", i);
+  }
+  return true;
+}
+
+bool AppendWeekDays(absl::string_view text, bool invert, std::string* out) {
+  uint32_t days = 0;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    uint64_t day = 0;
+    if (!ReadNumber(part, 10, 0, 255, &day)) {
+      for (int i = 0; i < 7; ++i) {
+        if (absl::StartsWith(part, kWeekDays[i].substr(0, 2))) day = i + 1;
+      }
+      if (day == 0) return false;
+    }
+    if (day >= 1 && day <= 7) days |= 1u << day;
+  }
+  if (invert) days = ~days & 0xfe;
+  if (days == 0xfe) {
+    out->clear();
+    return true;
+  }
+  *out = " --weekdays ";
+  for (int i = 1; i <= 7; ++i) {
+    if ((days >> i & 1) == 0) continue;
+    absl::StrAppend(out, out->back() == ' ' ? "" : ",", kWeekDays[i - 1]);
+  }
+  return true;
+}
+
 bool AppendValue(const OptionCall& call, const TextOption& option,
                  std::string* out) {
   switch (option.format) {
@@ -330,6 +462,17 @@ bool AppendValue(const OptionCall& call, const TextOption& option,
     case Format::kMark:
       absl::StrAppendFormat(out, " 0x%x/0x%x", call.value, call.mask);
       return true;
+    case Format::kTime:
+      return AppendTime(call.text, out);
+    case Format::kDate:
+      return AppendDate(call.text, out);
+    case Format::kMonthDays:
+      return AppendMonthDays(call.text, call.invert, out);
+    case Format::kWeekDays:
+      return AppendWeekDays(call.text, call.invert, out);
+    case Format::kNothing:
+      out->clear();
+      return true;
     case Format::kU32: {
       std::string canonical;
       if (!U32Reader(call.text).Read(&canonical)) return false;
@@ -346,6 +489,26 @@ struct TextOp {
   StringId slots[kSlots] = {};
 };
 
+bool FinishTime(FinishCall& call, TextOp* op) {
+  StringPool* strings = call.rule->strings;
+  std::string start(strings->Get(op->slots[0]));
+  std::string stop(strings->Get(op->slots[1]));
+  if (start.empty()) start = " --timestart 00:00:00";
+  if (stop.empty()) stop = " --timestop 23:59:59";
+  const absl::string_view from = absl::string_view(start).substr(13);
+  const absl::string_view to = absl::string_view(stop).substr(12);
+  if (call.Seen(7) && from <= to) {
+    return call.rule->Fail("time: --contiguous needs a stop before the start");
+  }
+  const bool whole = from == "00:00:00" && to == "23:59:59";
+  op->slots[0] = strings->Intern(whole ? "" : start);
+  op->slots[1] = strings->Intern(whole ? "" : stop);
+  if (strings->Get(op->slots[4]) == " --datestart 1970-01-01T00:00:00") {
+    op->slots[4] = 0;
+  }
+  return true;
+}
+
 template <int N>
 struct TextFunctions {
   static constexpr const TextExtension& kExtension = kExtensions[N];
@@ -361,6 +524,13 @@ struct TextFunctions {
       return call.rule->Fail(kExtension.name, ": bad value `", call.text,
                              "' for --", option->spec.name);
     }
+    int slot = call.id();
+    if (kExtension.options.data() == kConnlimitOptions && call.invert &&
+        slot < 2) {
+      slot = 1 - slot;
+      text = absl::StrCat(" --", kConnlimitOptions[slot].spec.name, " ",
+                          call.number);
+    }
     const bool left_out =
         (option->format == Format::kSpi && call.first == 0 &&
          call.last == 0xffffffff) ||
@@ -368,14 +538,32 @@ struct TextFunctions {
          absl::StrCat(call.number) == option->zero) ||
         (option->format == Format::kPlain && call.text.empty() &&
          (option->spec.flags & kMandatory) == 0);
-    static_cast<TextOp*>(op)->slots[call.id()] =
+    static_cast<TextOp*>(op)->slots[slot] =
         call.rule->strings->Intern(left_out ? "" : text);
     return true;
   }
   static bool Finish(FinishCall& call, void* op) {
+    // One of the two is required; a time has both ends.
+    if (kExtension.options.data() == kConnlimitOptions &&
+        (call.seen & 3) == 0) {
+      return call.rule->Fail("connlimit: a limit is required");
+    }
+    if (kExtension.options.data() == kTimeOptions &&
+        !FinishTime(call, static_cast<TextOp*>(op))) {
+      return false;
+    }
     for (const TextOption& o : kExtension.options) {
       if (o.absent.empty() || call.Seen(o.spec.id)) continue;
+      if (o.spec.id == 3 && kExtension.options.data() == kConnlimitOptions &&
+          call.Seen(4)) {
+        continue;
+      }
       std::string text(o.absent);
+      const size_t width = text.find("@w");
+      if (width != std::string::npos) {
+        text.replace(width, 2,
+                     call.rule->family == IpFamily::kIpv4 ? "32" : "128");
+      }
       const size_t at = text.find("@0");
       if (at != std::string::npos) {
         text.replace(at, 2,

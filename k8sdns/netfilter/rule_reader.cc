@@ -261,7 +261,10 @@ bool RuleReader::ReadLong(absl::string_view word) {
         ambiguous = ambiguous || !same;
       }
     }
-    if (verbatim && (!exact || found->basic == 0)) return Verbatim(word);
+    if (verbatim && (!exact || found->basic == 0)) {
+      if (IsProtocolOption(name) && LoadProtocolMatch()) continue;
+      if (!exact || found->extension == nullptr) return Verbatim(word);
+    }
     if (found != nullptr && (exact || !ambiguous)) {
       absl::string_view argument;
       absl::string_view whole = word;
@@ -285,6 +288,21 @@ bool RuleReader::ReadLong(absl::string_view word) {
       return Fail(ambiguous ? "ambiguous option" : "unknown option");
     }
   }
+}
+
+// Does the match of the rule's protocol, not yet named, have this option?
+bool RuleReader::IsProtocolOption(absl::string_view name) const {
+  if (protocol_text_.empty() || protocol_loaded_) return false;
+  const Extension* extension = extensions_.FindMatch(
+      SavedProtocolName(context_.protocol), context_.family);
+  if (extension == nullptr) return false;
+  for (const Pending& p : matches_) {
+    if (p.extension == extension) return false;
+  }
+  for (const OptionSpec& spec : extension->options) {
+    if (spec.name == name) return true;
+  }
+  return false;
 }
 
 // An option may be one of the match that bears the protocol's name.

@@ -104,6 +104,7 @@ class RuleReader {
   bool AddPending(const Extension* extension, absl::string_view name,
                   bool target);
   void LearnOptions(const Extension& extension);
+  bool IsProtocolOption(absl::string_view name) const;
   bool LoadProtocolMatch();
   bool Apply(const Known& known, absl::string_view argument);
   bool Verbatim(absl::string_view word);

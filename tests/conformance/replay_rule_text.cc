@@ -88,17 +88,15 @@ absl::Status ReplayRules(const ReplayPaths& paths, const std::string& file,
   return WriteFile(absl::StrCat(paths.out, "/", file), out.ToYaml());
 }
 
-// The tool prints tables in an order of its own.
+// iptables-legacy-save prints the table first that was touched last.
 std::string PrintInToolOrder(const Ruleset& rules, const PrintOptions& print) {
-  static constexpr TableId kLegacy[] = {TableId::kSecurity, TableId::kRaw,
-                                        TableId::kMangle, TableId::kNat,
-                                        TableId::kFilter};
-  static constexpr TableId kNft[] = {TableId::kMangle, TableId::kRaw,
-                                     TableId::kNat, TableId::kFilter,
-                                     TableId::kSecurity};
-  (void)kLegacy;
-  (void)kNft;
-  return netfilter::PrintIptablesSave(rules, print);
+  const std::string text = netfilter::PrintIptablesSave(rules, print);
+  if (print.variant == Variant::kNft) return text;
+  std::string out;
+  for (absl::string_view table : absl::StrSplit(text, "COMMIT\n")) {
+    if (!table.empty()) out = absl::StrCat(table, "COMMIT\n", out);
+  }
+  return out;
 }
 
 bool HasOption(const YamlValue& list, absl::string_view option) {
@@ -153,7 +151,22 @@ YamlValue RunFile(const YamlValue& item, IpFamily family, Variant variant) {
   const bool test =
       HasOption(item["restore"], "-t") || HasOption(item["restore"], "--test");
   YamlValue out = YamlValue::Map();
-  out.Set("saved", test ? std::string() : PrintInToolOrder(rules, print));
+  if (test) {
+    // The tables are there, and nothing of the file.
+    for (TableId id : rules.tables()) {
+      netfilter::Table* table = rules.table(id);
+      for (netfilter::ChainId chain : table->chains()) {
+        table->ClearRules(chain);
+        if (table->policy(chain) == netfilter::Table::Policy::kNone) {
+          table->RemoveChain(chain);
+        } else {
+          table->set_policy(chain, netfilter::Table::Policy::kAccept);
+        }
+      }
+    }
+    print.variant = Variant::kLegacy;
+  }
+  out.Set("saved", PrintInToolOrder(rules, print));
   return out;
 }
 
