@@ -78,7 +78,8 @@ void Cluster::Put(EndpointSlice object) {
   if (auto old = slices_.Put(shared)) {
     slices_by_service_.erase(ByService::KeyFor(old));
   }
-  slices_by_service_.insert(std::move(shared));
+  // Names of slices begin with their Service's: mostly in order, too.
+  slices_by_service_.insert(slices_by_service_.end(), std::move(shared));
 }
 
 void Cluster::Put(Endpoints object) {

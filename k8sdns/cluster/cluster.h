@@ -101,6 +101,11 @@ class ObjectSet {
 
   // Adds or replaces; returns what was there before, or null.
   Pointer Put(Pointer object) {
+    // Objects mostly come in order; then none of them has to be looked for.
+    if (set_.empty() || Less()(*std::prev(set_.end()), object)) {
+      set_.insert(set_.end(), std::move(object));
+      return nullptr;
+    }
     auto it = set_.find(KeyOf(object->metadata));
     Pointer old;
     if (it != set_.end()) {

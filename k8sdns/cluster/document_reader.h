@@ -18,11 +18,13 @@
 #ifndef K8SDNS_CLUSTER_DOCUMENT_READER_H_
 #define K8SDNS_CLUSTER_DOCUMENT_READER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/btree_set.h"
 #include "absl/strings/match.h"
@@ -79,9 +81,9 @@ class DocumentReader {
 
   bool Stop() const { return source_.failed() || log_.full(); }
 
-  static constexpr absl::string_view kApiVersion = "apiVersion";
-  static constexpr absl::string_view kKind = "kind";
-  static constexpr absl::string_view kItems = "items";
+  static constexpr schema::FieldName kApiVersion = "apiVersion";
+  static constexpr schema::FieldName kKind = "kind";
+  static constexpr schema::FieldName kItems = "items";
 
   // --- Lists and objects ---------------------------------------------------
 
@@ -306,6 +308,7 @@ class DocumentReader {
   // --- Fields --------------------------------------------------------------
 
   static constexpr size_t kNotFound = ~size_t{0};
+  static constexpr size_t kLongestGuess = 256;  // elements
 
   // Keys mostly come in the table's order: look at the next field first.
   size_t Lookup(absl::Span<const schema::Field> fields, const Key& key,
@@ -465,9 +468,13 @@ class DocumentReader {
       WrongType(value, step, "a list");
       return;
     }
+    // Lists of one type mostly have similar lengths: room for as many as the
+    // last one had saves moving the elements.
+    const size_t last = LastLength(type);
+    if (last > 1) type.reserve(out, last);
     size_t index = 0;
     source_.ForEachElement(value, [&](Value& element) {
-      if (Stop()) return;
+      if (Stop() || !Charge(type.element_size, element, step)) return;
       const PathStep at{&step, {}, index++};
       void* to = type.append(out);
       if (field.wrapped.empty()) {
@@ -476,7 +483,27 @@ class DocumentReader {
         ReadWrapped(type, field, element, to, at);
       }
     });
+    LastLength(type) = std::min(index, kLongestGuess);
     type.fit(out);
+  }
+
+  size_t& LastLength(const schema::Type& type) {
+    for (auto& [of, length] : lengths_) {
+      if (of == &type) return length;
+    }
+    return lengths_.emplace_back(&type, 0).second;
+  }
+
+  // Counts the memory of lists; false, and nothing more is read, if it is too
+  // much.
+  bool Charge(size_t bytes, const Value& at, const PathStep& step) {
+    memory_ += bytes;
+    if (memory_ <= log_.options().max_memory_bytes) return true;
+    log_.Error(source_.PositionOf(at), step, "more elements",
+               absl::StrCat("at most ", log_.options().max_memory_bytes,
+                            " bytes of memory for lists"));
+    source_.Abort();
+    return false;
   }
 
   // {"ip": "10.0.0.1"}, of which the API's later versions may have more keys.
@@ -539,7 +566,7 @@ class DocumentReader {
 
   void ReadInteger(schema::Check check, Value& value, int32_t& out,
                    const PathStep& step) {
-    int64_t number;
+    int64_t number = 0;
     if (!source_.TakeInteger(value, number)) {
       if (source_.TakeNull(value)) return;
       WrongType(value, step, schema::ExpectedNumber(check));
@@ -578,7 +605,7 @@ class DocumentReader {
       out.emplace<std::string>(text.data(), text.size());
       return;
     }
-    int64_t number;
+    int64_t number = 0;
     if (source_.TakeInteger(value, number)) {
       if (schema::Passes(check, number)) {
         out = static_cast<int32_t>(number);
@@ -662,6 +689,8 @@ class DocumentReader {
   const schema::Kind* kind_ = nullptr;
   const PathStep* object_path_ = nullptr;
   bool seen_kind_ = false;
+  size_t memory_ = 0;
+  std::vector<std::pair<const schema::Type*, size_t>> lengths_;
   std::optional<std::string> other_kind_;
 };
 

@@ -114,9 +114,8 @@ class JsonSource {
 
   // The padding after the text makes it safe to look at as many bytes as a name
   // has.
-  bool Is(const Key& key, absl::string_view name) const {
-    return key.raw[0] == name[0] && key.raw[name.size()] == '"' &&
-           std::memcmp(key.raw, name.data(), name.size()) == 0;
+  bool Is(const Key& key, const schema::FieldName& name) const {
+    return name.IsPrefixOf(key.raw) && key.raw[name.size()] == '"';
   }
 
   absl::string_view KeyText(const Key& key) {

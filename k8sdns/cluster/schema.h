@@ -9,6 +9,7 @@
 #ifndef K8SDNS_CLUSTER_SCHEMA_H_
 #define K8SDNS_CLUSTER_SCHEMA_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -68,8 +69,7 @@ struct Type {
   const Type* element = nullptr;          // kList, kOptional
   // kList.
   void* (*append)(void* list) = nullptr;  // a new last element
-  void (*drop_last)(void* list) = nullptr;
-  void (*fit)(void* list) = nullptr;  // gives unused memory back
+  void (*fit)(void* list) = nullptr;      // gives much unused memory back
   void (*reserve)(void* list, size_t size) = nullptr;
   size_t (*size)(const void* list) = nullptr;
   uint32_t element_size = 0;  // in bytes, without what it holds on the heap
@@ -98,8 +98,52 @@ enum class Check : uint8_t {
   kMasqueradeBit,  // 0 to 31
 };
 
+// A name with its first eight bytes as a number, in the machine's order, so
+// that most names are told apart by one comparison.
+class FieldName {
+ public:
+  constexpr FieldName() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): tables read better.
+  constexpr FieldName(const char* text) : text_(text) {
+    for (size_t i = 0; i < sizeof(head_) && i < text_.size(); ++i) {
+      const size_t shift = kLittleEndian ? i : sizeof(head_) - 1 - i;
+      head_ |= uint64_t{static_cast<unsigned char>(text_[i])} << (8 * shift);
+      mask_ |= uint64_t{0xFF} << (8 * shift);
+    }
+  }
+
+  // NOLINTNEXTLINE(google-explicit-constructor): is a text for all else.
+  constexpr operator absl::string_view() const { return text_; }
+  constexpr absl::string_view text() const { return text_; }
+  constexpr size_t size() const { return text_.size(); }
+  constexpr bool empty() const { return text_.empty(); }
+
+  // Whether the text at `p` begins with the name; 8 and size() bytes of it must
+  // be readable.
+  bool IsPrefixOf(const char* p) const {
+    uint64_t head;
+    std::memcpy(&head, p, sizeof(head));
+    if ((head & mask_) != head_) return false;
+    return text_.size() <= sizeof(head) ||
+           std::memcmp(p + sizeof(head), text_.data() + sizeof(head),
+                       text_.size() - sizeof(head)) == 0;
+  }
+
+  friend constexpr bool operator==(const FieldName& a, absl::string_view b) {
+    return a.text_ == b;
+  }
+
+ private:
+  static constexpr bool kLittleEndian =
+      std::endian::native == std::endian::little;
+
+  absl::string_view text_;
+  uint64_t head_ = 0;
+  uint64_t mask_ = 0;
+};
+
 struct Field {
-  absl::string_view name;
+  FieldName name;
   uint16_t number;  // in the protobuf message of the object; 0 for a group
   uint32_t offset;
   const Type* type;  // nullptr: a group
@@ -107,7 +151,7 @@ struct Field {
   // Printed even if it has the value of a new object.
   bool always = false;
   // The list's elements are maps with this one key: {"ip": "10.0.0.1"}.
-  absl::string_view wrapped = {};
+  FieldName wrapped = {};
   // A level of the API that the C++ object does not have: its fields lie in the
   // same object.
   absl::Span<const Field> group = {};
@@ -122,7 +166,7 @@ struct Field {
     f.always = true;
     return f;
   }
-  constexpr Field Wrapped(absl::string_view key) const {
+  constexpr Field Wrapped(FieldName key) const {
     Field f = *this;
     f.wrapped = key;
     return f;
@@ -187,8 +231,10 @@ struct ListFor {
     type.append = [](void* list) -> void* {
       return &static_cast<List*>(list)->emplace_back();
     };
-    type.drop_last = [](void* list) { static_cast<List*>(list)->pop_back(); };
-    type.fit = [](void* list) { static_cast<List*>(list)->shrink_to_fit(); };
+    type.fit = [](void* list) {
+      auto& l = *static_cast<List*>(list);
+      if (l.capacity() > l.size() + l.size() / 8) l.shrink_to_fit();
+    };
     type.reserve = [](void* list, size_t size) {
       static_cast<List*>(list)->reserve(size);
     };

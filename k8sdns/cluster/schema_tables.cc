@@ -38,7 +38,7 @@
 namespace k8sdns::schema {
 namespace {
 
-constexpr Field Group(absl::string_view name, absl::Span<const Field> fields) {
+constexpr Field Group(FieldName name, absl::Span<const Field> fields) {
   return Field{name, 0, 0, nullptr, Check::kNone, false, {}, fields};
 }
 

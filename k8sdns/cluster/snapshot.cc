@@ -273,7 +273,7 @@ class Decoder {
   // Runs `content`, which must read to the end, within a message's bytes.
   template <typename F>
   bool Message(uint32_t tag, const Step& step, F content) {
-    uint32_t size;
+    uint32_t size = 0;
     if (WireFormatLite::GetTagWireType(tag) !=
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Fail(step, "a number", "a message");
@@ -351,13 +351,13 @@ class Decoder {
       case Shape::kInt32:
         return Int32(field.check, tag, *static_cast<int32_t*>(out), step);
       case Shape::kBool: {
-        uint64_t number;
+        uint64_t number = 0;
         if (!Varint(tag, number, step)) return false;
         *static_cast<bool*>(out) = number != 0;
         return true;
       }
       case Shape::kEnum: {
-        uint64_t number;
+        uint64_t number = 0;
         return Varint(tag, number, step) && Enum(type, number, out, step);
       }
       case Shape::kPortOrName:
@@ -395,7 +395,7 @@ class Decoder {
             WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Message(tag, step, [&] {
         while (in_.BytesUntilLimit() > 0) {
-          uint64_t number;
+          uint64_t number = 0;
           if (!in_.ReadVarint64(&number)) {
             return Fail(step, "the end of the bytes", "more of them");
           }
@@ -436,7 +436,7 @@ class Decoder {
       }
       return false;
     };
-    uint32_t size;
+    uint32_t size = 0;
     uint32_t next = tag;
     while (next == tag && varint(size) &&
            size <= static_cast<size_t>(end - p)) {
@@ -460,7 +460,7 @@ class Decoder {
 
   bool Int32(schema::Check check, uint32_t tag, int32_t& out,
              const Step& step) {
-    uint64_t number;
+    uint64_t number = 0;
     if (!Varint(tag, number, step)) return false;
     const auto value = static_cast<int64_t>(number);
     if (value != 0 && !schema::Passes(check, value)) {
@@ -489,7 +489,7 @@ class Decoder {
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Fail(step, "a number", "a text");
     }
-    uint32_t size;
+    uint32_t size = 0;
     if (!Size(step, size) || !Charge(size, step)) return false;
     out.assign(bytes_.data() + in_.CurrentPosition(), size);
     in_.Skip(static_cast<int>(size));

@@ -137,7 +137,7 @@ void ExpectSameMessage(absl::Span<const schema::Field> fields,
                        const Descriptor& proto, bool group, int& count) {
   absl::string_view previous;
   for (const schema::Field& field : fields) {
-    EXPECT_LT(previous, field.name) << "not in alphabetical order";
+    EXPECT_LT(previous, field.name.text()) << "not in alphabetical order";
     previous = field.name;
     if (field.type == nullptr) {
       ExpectSameMessage(field.group, proto, true, count);
@@ -145,10 +145,10 @@ void ExpectSameMessage(absl::Span<const schema::Field> fields,
     }
     ++count;
     const FieldDescriptor* wire = proto.FindFieldByNumber(field.number);
-    ASSERT_NE(wire, nullptr) << proto.full_name() << " " << field.name;
+    ASSERT_NE(wire, nullptr) << proto.full_name() << " " << field.name.text();
     if (!group) {
       EXPECT_EQ(absl::AsciiStrToLower(wire->json_name()),
-                absl::AsciiStrToLower(field.name));
+                absl::AsciiStrToLower(field.name.text()));
     }
     ExpectSameField(*field.type, *wire);
   }

@@ -45,8 +45,8 @@ class YamlSource {
 
   // --- Keys ---
 
-  bool Is(const Key& key, absl::string_view name) const {
-    return key.text == name;
+  bool Is(const Key& key, const schema::FieldName& name) const {
+    return name == key.text;
   }
   absl::string_view KeyText(const Key& key) const { return key.text; }
 
