@@ -66,7 +66,13 @@ class FragmentSink : public TextSink {
     if (!may_repeat_ || !Find(chain)) Add(chain);
   }
   void Begin(const ChainRef& chain) {
-    if (!Find(chain)) Add(chain);
+    // Most rules stand in the chain of the rule before.
+    if (chain.hash == nullptr || chain.hash != last_hash_ ||
+        chain.prefix.data() != last_prefix_) {
+      if (!Find(chain)) Add(chain);
+      last_hash_ = chain.hash;
+      last_prefix_ = chain.prefix.data();
+    }
     Fragment::ChainText& c = out_.chains[current_];
     if (c.rules++ == 0) c.begin = static_cast<uint32_t>(buffer_.size());
     TextSink::Begin(chain);
@@ -85,6 +91,8 @@ class FragmentSink : public TextSink {
   TextBuffer& buffer_;
   bool may_repeat_;
   size_t current_ = 0;
+  const ChainHash* last_hash_ = nullptr;
+  const char* last_prefix_ = nullptr;
 };
 
 }  // namespace k8sdns::proxy

@@ -7,13 +7,6 @@
 #include "k8sdns/proxy/iptables_rules.h"
 
 namespace k8sdns::proxy {
-namespace {
-
-// "large" is more than this many endpoints in all.
-constexpr size_t kLargeCluster = 1000;
-
-}  // namespace
-
 IptablesFamily::IptablesFamily(const RuleContext& context,
                                const KubeProxyConfig& config)
     : context_(context),
@@ -230,8 +223,15 @@ void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
     // What a name of 1.14 is a hash of is not kept.
     if (old != nullptr && context_.traits.endpoint_slices) {
       const auto& known = old->list.endpoints;
-      while (next < known.size() && old->list.text(known[next]) < text) ++next;
-      if (next < known.size() && old->list.text(known[next]) == text) {
+      auto is_next = [&] {
+        return next < known.size() && old->list.text(known[next]) == text;
+      };
+      if (!is_next()) {
+        while (next < known.size() && old->list.text(known[next]) < text) {
+          ++next;
+        }
+      }
+      if (is_next()) {
         e.chain = known[next++].chain;
         continue;
       }
@@ -261,8 +261,7 @@ void IptablesFamily::FinishLoad() {
     return a->model.info < b->model.info;
   });
   tree_.Build(nodes);
-  context_.large_cluster =
-      context_.traits.large_cluster_mode && endpoint_count_ > kLargeCluster;
+  context_.large_cluster = IsLarge();
 }
 
 // ---- whole tables ----

@@ -122,6 +122,10 @@ class IptablesFamily {
   void Derive(const ServiceState& state, const PortModel* old,
               PortModel& model);
   void Categorize(PortModel& model);
+  // More than 1,000 endpoints, ready or not, in a dialect that cares.
+  bool IsLarge() const {
+    return context_.traits.large_cluster_mode && endpoint_count_ > 1000;
+  }
   Pending& NextPending();
   void Prepare(ServiceState& state);
 

@@ -14,8 +14,6 @@ namespace {
 
 using Kind = IptablesDelta::Kind;
 
-constexpr size_t kLargeCluster = 1000;
-
 void Emit(const RuleContext& context, const PortModel& model,
           ProbabilityTexts& probabilities, Fragment& out) {
   out.Clear();
@@ -110,6 +108,21 @@ bool SameChains(const PortModel& a, const PortModel& b, uint8_t use) {
   }
 }
 
+// Whether `e` of `list` is in the sorted list `other` and used there. `next` is
+// where to look on for the next one.
+bool IsUsedIn(const EndpointList& other, const EndpointInfo& e,
+              const EndpointList& list, size_t& next) {
+  const auto& others = other.endpoints;
+  auto found = [&] {
+    return next < others.size() && others[next].chain == e.chain;
+  };
+  if (!found()) {
+    const absl::string_view text = list.text(e);
+    while (next < others.size() && other.text(others[next]) < text) ++next;
+  }
+  return found() && others[next].use != 0;
+}
+
 }  // namespace
 
 IptablesFamily::Pending& IptablesFamily::NextPending() {
@@ -164,8 +177,11 @@ void IptablesFamily::Prepare(ServiceState& state) {
 
 void IptablesFamily::Update(IptablesDelta& delta) {
   delta.Clear();
-  const RuleContext before = context_;
+  if (dirty_.empty() && !next_node_) return;
+  // The context before the batch, if the batch changes it.
+  std::optional<RuleContext> before;
   if (next_node_ && !(*next_node_ == context_.node)) {
+    before = context_;
     context_.node = *std::move(next_node_);
     zone_hints_.SetOwn(context_.node.zone);
     for (const auto& state : services_) MarkDirty(*state);
@@ -173,25 +189,22 @@ void IptablesFamily::Update(IptablesDelta& delta) {
   next_node_.reset();
   pending_count_ = 0;
   for (size_t i = 0; i < dirty_.size(); ++i) Prepare(*dirty_[i]);
-  const bool large =
-      context_.traits.large_cluster_mode && endpoint_count_ > kLargeCluster;
-  if (large != context_.large_cluster) {
-    context_.large_cluster = large;
+  if (IsLarge() != context_.large_cluster) {
+    if (!before) before = context_;
+    context_.large_cluster = IsLarge();
     for (const auto& state : services_) {
       if (state->dirty) continue;
       MarkDirty(*state);
       Prepare(*state);
     }
   }
-  const bool same_context =
-      before.large_cluster == large && before.node == context_.node;
   for (size_t i = 0; i < pending_count_; ++i) {
     Pending& pending = pending_[i];
-    if (!same_context || !UpdateEndpointsOnly(pending, delta)) {
-      UpdatePort(pending, before, delta);
+    if (before || !UpdateEndpointsOnly(pending, delta)) {
+      UpdatePort(pending, before ? *before : context_, delta);
     }
   }
-  if (!same_context) UpdateFixedRules(before, delta);
+  if (before) UpdateFixedRules(*before, delta);
   for (ServiceState* state : dirty_) {
     state->dirty = false;
     if (state->ports.empty() && state->slices.empty()) {
@@ -223,12 +236,7 @@ bool IptablesFamily::UpdateEndpointsOnly(Pending& pending,
   const auto& to = now.list.endpoints;
   size_t i = 0;
   for (const EndpointInfo& e : to) {
-    if (e.use == 0) continue;
-    const absl::string_view text = now.list.text(e);
-    while (i < from.size() && old.list.text(from[i]) < text) ++i;
-    if (i < from.size() && from[i].use != 0 && old.list.text(from[i]) == text) {
-      continue;
-    }
+    if (e.use == 0 || IsUsedIn(old.list, e, now.list, i)) continue;
     rules.EndpointChain(e, static_cast<uint32_t>(&e - to.data()));
     const Fragment::ChainText& c = after_.chains.back();
     delta.Add(Kind::kChainAdded, c.table, after_.name(c), after_.rules(c), 0,
@@ -247,12 +255,7 @@ bool IptablesFamily::UpdateEndpointsOnly(Pending& pending,
   }
   size_t k = 0;
   for (const EndpointInfo& e : from) {
-    if (e.use == 0) continue;
-    const absl::string_view text = old.list.text(e);
-    while (k < to.size() && now.list.text(to[k]) < text) ++k;
-    if (k < to.size() && to[k].use != 0 && now.list.text(to[k]) == text) {
-      continue;
-    }
+    if (e.use == 0 || IsUsedIn(now.list, e, old.list, k)) continue;
     std::array<char, 25> name;
     std::copy_n(kEndpointChainPrefix.data(), 9, name.data());
     std::copy_n(e.chain.characters.data(), 16, name.data() + 9);
