@@ -111,8 +111,9 @@ class World::Nodes {
                       int visits, std::vector<Journey>& out) const;
   absl::Status Leave(Journey journey, size_t node, const std::string& out_dev,
                      int visits, std::vector<Journey>& out) const;
-  // The hops of the way between two places that lie between nodes.
-  std::vector<Hop> HopsBetween(const Place& from, const Place& to) const;
+  absl::Status End(Journey journey, std::vector<Journey>& out) const;
+  // Appends the hops of the way between two places that leave the first Pod,
+  // that enter the last one, or (neither) that lie between nodes.
   void AddHops(const Place& from, const Place& to, bool first, bool last,
                std::vector<Leg>& legs) const;
   // Starts from a Pod or a node.
@@ -192,6 +193,16 @@ absl::Status World::Nodes::Start(const Place& from, Journey journey,
   return Travel(std::move(journey), node, "", 0, out);
 }
 
+absl::Status World::Nodes::End(Journey journey,
+                               std::vector<Journey>& out) const {
+  if (out.size() >= options_.max_trips) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", options_.max_trips, " trips"));
+  }
+  out.push_back(std::move(journey));
+  return absl::OkStatus();
+}
+
 absl::Status World::Nodes::Travel(Journey journey, size_t node,
                                   const std::string& in, int visits,
                                   std::vector<Journey>& out) const {
@@ -223,9 +234,9 @@ absl::Status World::Nodes::Travel(Journey journey, size_t node,
     next.packet = branch.packet;
     switch (branch.kind) {
       case NodeRunner::Branch::Kind::kForwarded: {
-        const absl::Status status =
+        const absl::Status left =
             Leave(std::move(next), node, branch.out, visits + 1, out);
-        if (!status.ok()) return status;
+        if (!left.ok()) return left;
         continue;
       }
       case NodeRunner::Branch::Kind::kDelivered:
@@ -245,11 +256,8 @@ absl::Status World::Nodes::Travel(Journey journey, size_t node,
       next.reason =
           absl::StrCat(branch.verdict, " by node ", fabric_.nodes()[node].node);
     }
-    out.push_back(std::move(next));
-    if (out.size() > options_.max_trips) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", options_.max_trips, " trips"));
-    }
+    const absl::Status status = End(std::move(next), out);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -264,8 +272,7 @@ absl::Status World::Nodes::Leave(Journey journey, size_t node,
     journey.arrived =
         Place::OfPod(pod->metadata.namespace_, pod->metadata.name);
     AddHops(Place::OfNode(here), journey.arrived, false, true, journey.legs);
-    out.push_back(std::move(journey));
-    return absl::OkStatus();
+    return End(std::move(journey), out);
   }
   const size_t next = IndexOf(there);
   if (next == kNowhere || next == node || visits >= kMaxVisits) {
@@ -275,8 +282,7 @@ absl::Status World::Nodes::Leave(Journey journey, size_t node,
                          ? "the packet loops between nodes"
                          : absl::StrCat("leaves the cluster by ", out_dev,
                                         " of node ", here);
-    out.push_back(std::move(journey));
-    return absl::OkStatus();
+    return End(std::move(journey), out);
   }
   const Place target = pod != nullptr ? Place::OfPod(pod->metadata.namespace_,
                                                      pod->metadata.name)
