@@ -112,6 +112,7 @@ void PacketWalk::Forward(Item& item, const InputRoute& route) {
   }
   --header.ttl;
   const DeviceIndex in = item.transit.in_device;
+  if (in == route.device) SendRedirect(item, route);
   for (TableId table :
        {TableId::kMangle, TableId::kFilter, TableId::kSecurity}) {
     if (!RunTable(table, Hook::kForward, item, in, route.device)) return;

@@ -108,6 +108,7 @@ class PacketWalk {
                      bool decides);
   void SendReset(const Item& item, bool by_rule);
   void SendEchoReply(const Item& item);
+  void SendRedirect(const Item& item, const InputRoute& route);
   std::optional<IpAddress> IcmpSource6(const Item& item) const;
   bool MayBeAnsweredByIcmp(const Item& item) const;
   void SendAnswer(const Item& about, Answer answer, bool decides);

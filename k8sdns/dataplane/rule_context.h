@@ -3,6 +3,7 @@
 #define K8SDNS_DATAPLANE_RULE_CONTEXT_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 
 #include "k8sdns/dataplane/conntrack.h"
@@ -16,6 +17,20 @@
 
 namespace k8sdns::dataplane {
 
+// How many redirects were sent to whom: the kernel limits them.
+struct RedirectLimits {
+  struct Sent {
+    int count = 0;
+    int64_t last_us = 0;
+    friend bool operator==(const Sent&, const Sent&) = default;
+  };
+  std::map<IpAddress, Sent> ipv4;
+  // By destination and by source.
+  std::map<IpAddress, TokenBucket> ipv6[2];
+  friend bool operator==(const RedirectLimits&,
+                         const RedirectLimits&) = default;
+};
+
 // All that a node remembers from packet to packet. A value: copy it to try
 // something.
 struct NodeState {
@@ -23,6 +38,7 @@ struct NodeState {
   RuleState rules;
   IpSets sets;
   IpvsState ipvs;
+  RedirectLimits redirects;
   int64_t now_us = 0;
 
   friend bool operator==(const NodeState&, const NodeState&) = default;

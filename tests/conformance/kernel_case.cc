@@ -20,7 +20,8 @@ using dataplane::NodePacket;
 constexpr int kDefaultPayload = 13;
 constexpr uint32_t kFirstSequence = 1000;
 constexpr uint32_t kSequenceStep = 16;
-constexpr uint32_t kReceiverSequence = 5000;
+// Far from the sender's: an acknowledgement of 0 does not fit.
+constexpr uint32_t kReceiverSequence = 3'000'000'000;
 
 struct FlagName {
   absl::string_view name;
@@ -181,7 +182,7 @@ Arrival ProbeArrival(const YamlValue& probe, IpFamily family, int n) {
   const bool syn =
       header.protocol == Protocol::kTcp && (header.tcp_flags & kTcpSyn);
   header.payload_size =
-      static_cast<uint16_t>(probe["payload"].AsInt(syn ? 0 : kDefaultPayload));
+      static_cast<uint16_t>(syn ? 0 : probe["payload"].AsInt(kDefaultPayload));
   packet.tcp_seq = kFirstSequence + static_cast<uint32_t>(n) * kSequenceStep;
   const std::string& in = probe["in"].str();
   if (in == "local") return Arrival::Sent(packet, probe.Has("src"));
@@ -222,7 +223,10 @@ Arrival ReplyArrival(const dataplane::Outcome& outcome) {
     header.icmp_type = IcmpAnswerType(received.header);
     header.icmp_code = 0;
   } else {
-    std::swap(header.src_port, header.dst_port);
+    // The recorder answers from the sender's port if it was asked on port 0.
+    header.src_port = received.header.dst_port != 0 ? received.header.dst_port
+                                                    : received.header.src_port;
+    header.dst_port = received.header.src_port;
   }
   if (header.protocol == Protocol::kTcp) {
     packet.tcp_seq = kReceiverSequence;
