@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "k8sdns/netfilter/ops.h"
 
 namespace k8sdns::dataplane {
 namespace {
@@ -12,6 +14,15 @@ constexpr int64_t kSecond = 1'000'000;
 
 IpAddress Mask(const IpAddress& address, int length) {
   return IpPrefix(address, length).Masked().address();
+}
+
+IpAddress MaskBits(const IpAddress& address, const IpAddress& mask) {
+  uint32_t words[4];
+  uint32_t bits[4];
+  netfilter::StoreAddress(address, words);
+  netfilter::StoreAddress(mask, bits);
+  for (int i = 0; i < 4; ++i) words[i] &= bits[i];
+  return netfilter::LoadAddress(address.family(), words);
 }
 
 bool SourceAt(const SetQuery& query, int dimension) {
@@ -55,6 +66,7 @@ std::optional<SetElement> ElementOf(const IpSet& set, const SetQuery& query) {
         if (set.dimensions[i] == SetDimension::kIp && set.netmask != 0) {
           ip = Mask(ip, set.netmask);
         }
+        if (set.bitmask) ip = MaskBits(ip, *set.bitmask);
         if (ip.IsUnspecified() && set.dimensions[i] == SetDimension::kIp &&
             set.dimensions.size() == 1) {
           return std::nullopt;
@@ -185,7 +197,7 @@ bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
   std::optional<SetElement> element = ElementOf(*set, query);
   if (!element) return false;
   // 1: there; -1: there, with nomatch.
-  auto test = [&](const SetElement& e) {
+  auto test_exactly = [&](const SetElement& e) {
     auto it = set->elements.find(e);
     if (it == set->elements.end()) return 0;
     const SetElementOptions& options = it->second;
@@ -193,6 +205,16 @@ bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
       return 0;
     }
     return options.nomatch ? -1 : 1;
+  };
+  auto test = [&](const SetElement& e) {
+    int result = test_exactly(e);
+    if (!set->has_wildcards) return result;
+    SetElement prefix = e;
+    for (size_t n = e.interface.size(); result == 0 && n > 0; --n) {
+      prefix.interface = e.interface.substr(0, n) + "*";
+      result = test_exactly(prefix);
+    }
+    return result;
   };
   int found = 0;
   if (!HasNets(*set)) {
@@ -279,6 +301,50 @@ bool IpSets::Remove(absl::string_view name, const SetQuery& query) {
     element->prefix_lengths[i] = static_cast<uint8_t>(length);
   }
   return set->Remove(*element);
+}
+
+absl::StatusOr<IpSets> LoadSets(const netfilter::IpSets& sets, int64_t now_us) {
+  IpSets out;
+  for (const netfilter::IpSet& from : sets.sets) {
+    auto dimensions = ParseSetType(from.type);
+    if (!dimensions) {
+      return absl::UnimplementedError(absl::StrCat("set type ", from.type));
+    }
+    IpSet& to = out.Create(from.name);
+    to.dimensions = *std::move(dimensions);
+    to.is_list = from.is_list();
+    if (!from.is_list() && from.type != "bitmap:port") to.family = from.family;
+    to.netmask = from.netmask;
+    to.bitmask = from.bitmask;
+    to.mark_mask = from.mark_mask;
+    to.timeout_s = from.timeout_s.value_or(0);
+    if (from.is_hash()) to.max_elements = from.max_elements;
+    for (const netfilter::IpSetElement& element : from.elements) {
+      if (from.is_list()) {
+        to.members.push_back(element.set);
+        continue;
+      }
+      if (element.physdev) continue;
+      SetElement e;
+      e.addresses = element.addresses;
+      e.prefix_lengths = element.prefix_lengths;
+      if (from.type != "bitmap:port") e.protocol = element.protocol;
+      e.port = element.port;
+      e.mark = element.mark;
+      e.interface = element.interface;
+      if (element.wildcard) {
+        e.interface += "*";
+        to.has_wildcards = true;
+      }
+      if (element.mac) e.mac = *element.mac;
+      SetElementOptions options;
+      options.nomatch = element.nomatch;
+      const uint32_t seconds = element.timeout_s.value_or(to.timeout_s);
+      if (seconds != 0) options.expires_us = now_us + seconds * kSecond;
+      to.Add(e, options);
+    }
+  }
+  return out;
 }
 
 }  // namespace k8sdns::dataplane

@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/dataplane/node_packet.h"
+#include "k8sdns/netfilter/ipset_save.h"
 
 namespace k8sdns::dataplane {
 
@@ -64,9 +66,12 @@ struct IpSet {
   bool is_list = false;
   std::optional<IpFamily> family;  // nullopt: both (bitmap:port, list:set)
   uint8_t netmask = 0;             // prefix length; 0: not given
+  std::optional<IpAddress> bitmask;
   uint32_t mark_mask = 0xffffffff;
   uint32_t timeout_s = 0;  // default of new elements; 0: none
   uint32_t max_elements = 65536;
+  // Some interfaces are prefixes: they are kept as "name*".
+  bool has_wildcards = false;
   std::vector<std::string> members;  // list:set, in order
   absl::flat_hash_map<SetElement, SetElementOptions> elements;
   // How many elements have each prefix length, by position of the address.
@@ -114,6 +119,12 @@ class IpSets {
  private:
   std::map<std::string, IpSet, std::less<>> sets_;
 };
+
+// The sets of a dump. Elements that only bridged packets match ("physdev:")
+// are left out, as no packet here has come over a bridge.
+// The error names a type that is not modelled. Cost: linear in the elements.
+absl::StatusOr<IpSets> LoadSets(const netfilter::IpSets& sets,
+                                int64_t now_us = 0);
 
 }  // namespace k8sdns::dataplane
 

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
+#include "k8sdns/netfilter/ipset_save.h"
 #include "k8sdns/netfilter/iptables_save.h"
-#include "tests/conformance/kernel_sets.h"
 
 namespace k8sdns::conformance {
 namespace {
@@ -139,8 +139,11 @@ absl::StatusOr<KernelCase> ReadKernelCase(const std::string& folder) {
   out.node = *std::move(node);
   const absl::StatusOr<std::string> sets = ReadFile(folder + "/ipsets.txt");
   if (sets.ok()) {
-    const absl::Status read = ReadSets(*sets, out.sets);
-    if (!read.ok()) return read;
+    const auto parsed = netfilter::ParseIpsetSave(*sets);
+    if (!parsed.ok()) return parsed.status();
+    auto loaded = dataplane::LoadSets(*parsed);
+    if (!loaded.ok()) return loaded.status();
+    out.sets = *std::move(loaded);
   }
   const absl::StatusOr<std::string> servers = ReadFile(folder + "/ipvs.txt");
   if (servers.ok()) {
