@@ -7,8 +7,8 @@
 //
 // This is the only part of the folder that needs protobuf. It uses protobuf's
 // wire format without generated classes, driven by the tables that the readers
-// of YAML and JSON use: about 1 GB/s, no second copy of the objects. The
-// functions are thread-safe.
+// of YAML and JSON use, and makes no second copy of the objects (its cost:
+// //benchmarks:load_benchmark). The functions are thread-safe.
 #ifndef K8SDNS_CLUSTER_SNAPSHOT_H_
 #define K8SDNS_CLUSTER_SNAPSHOT_H_
 
