@@ -62,6 +62,9 @@ struct ParseOptions {
   // another is refused.
   const std::vector<std::string>* sets = nullptr;
 
+  // Reads each line the general way: for comparing.
+  bool slow = false;
+
   // ---- limits ----
   size_t max_rules = 50'000'000;
   size_t max_line_bytes = 16 << 20;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "k8sdns/netfilter/extension.h"
+#include "k8sdns/netfilter/fast_rule_reader.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/netfilter/kernel_checks.h"
 #include "k8sdns/netfilter/option_value.h"
@@ -53,12 +54,14 @@ class FileReader {
         nft_(options.variant == Variant::kNft),
         rules_(rules),
         errors_(errors),
-        reader_(rules->family(), options, &rules->strings()) {}
+        reader_(rules->family(), options, &rules->strings()),
+        fast_(&rules->strings()) {}
 
   void Read(absl::string_view text);
 
  private:
   bool Line(absl::string_view line, bool has_newline);
+  bool FastLine(absl::string_view line);
   bool TableLine(absl::string_view line);
   bool ChainLine(absl::string_view line);
   bool Commit();
@@ -91,6 +94,8 @@ class FileReader {
   Ruleset* rules_;
   std::vector<ParseError>* errors_;
   RuleReader reader_;
+  FastRuleReader fast_;
+  bool fast_lines_ = true;
   Command command_;
 
   int line_ = 0;
@@ -105,14 +110,23 @@ class FileReader {
 };
 
 void FileReader::Read(absl::string_view text) {
+  // A rule of a dump has some 150 bytes and a name of its own at most.
+  rules_->strings().Reserve(text.size() / 128, text.size() / 3);
+  // A NUL byte is an error wherever it stands.
+  fast_lines_ = std::memchr(text.data(), 0, text.size()) == nullptr;
   size_t at = 0;
   while (at < text.size()) {
     const char* newline = static_cast<const char*>(
         std::memchr(text.data() + at, '\n', text.size() - at));
     const size_t end = newline == nullptr ? text.size() : newline - text.data();
     ++line_;
+    const absl::string_view line = text.substr(at, end - at);
+    if (!line.empty() && line[0] == '-' && FastLine(line)) {
+      at = newline == nullptr ? text.size() : end + 1;
+      continue;
+    }
     error_ = ParseError();
-    const bool ok = Line(text.substr(at, end - at), newline != nullptr);
+    const bool ok = Line(line, newline != nullptr);
     at = newline == nullptr ? text.size() : end + 1;
     if (ok) continue;
     error_.line = line_;
@@ -150,7 +164,28 @@ bool FileReader::Line(absl::string_view line, bool has_newline) {
   return CommandLine(line, has_newline);
 }
 
+// Reads what most lines of a dump are. False: nothing was done.
+bool FileReader::FastLine(absl::string_view line) {
+  if (!fast_lines_ || !in_table_ || table_ == nullptr ||
+      line.size() > options_.max_line_bytes || nft_ ||
+      rules_->family() != IpFamily::kIpv4 || Skipped() || options_.slow ||
+      rule_count_ >= options_.max_rules) {
+    return false;
+  }
+  RuleOrigin origin;
+  origin.line = line_;
+  if (!fast_.Append(line, table_, &origin.chain, &origin.hooks, &origin.name)) {
+    return false;
+  }
+  ++rule_count_;
+  if (origin.hooks != 0xff && options_.kernel_checks) {
+    origins_.push_back(origin);
+  }
+  return true;
+}
+
 bool FileReader::TableLine(absl::string_view line) {
+  fast_.Reset();
   absl::string_view rest = line.substr(1);
   const absl::string_view name = NextWord(&rest);
   in_table_ = true;  // what follows is not an error of its own
@@ -350,6 +385,7 @@ bool FileReader::CommandLine(absl::string_view line, bool has_newline) {
 }
 
 bool FileReader::RunCommand(Command& command) {
+  fast_.Reset();
   switch (command.kind) {
     case Command::kNone:
     case Command::kSkipped:

@@ -1,8 +1,8 @@
 #include "k8sdns/netfilter/kernel_checks.h"
 
+#include <algorithm>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 
 namespace k8sdns::netfilter {
@@ -26,13 +26,36 @@ class Walk {
  public:
   Walk(const Table& table, Variant variant) : table_(table) {
     limit_ = variant == Variant::kNft ? 16 : 0;
-    for (ChainId id : table.chains()) {
-      std::vector<ChainId> callees;
-      for (RuleView rule : table.rules(id)) {
-        if (const auto to = Callee(table, rule)) callees.push_back(*to);
-      }
-      if (!callees.empty()) callees_[id] = std::move(callees);
+    const std::vector<ChainId> chains = table.chains();
+    ChainId top = 0;
+    StringId top_name = 0;
+    for (ChainId id : chains) {
+      top = std::max(top, id);
+      top_name = std::max(top_name, table.name_id(id));
     }
+    state_.resize(top + 1, kNew);
+    height_.resize(top + 1, 0);
+    hooks_.resize(top + 1, 0);
+    first_.resize(top + 2, 0);
+    std::vector<ChainId> by_name(top_name + 1, kNoChain);
+    for (ChainId id : chains) by_name[table.name_id(id)] = id;
+    // The callees of a chain, one after another, in the order of ids.
+    for (ChainId id = 0; id <= top; ++id) {
+      first_[id] = static_cast<uint32_t>(callees_.size());
+      for (RuleView rule : table.rules(id)) {
+        const auto target = rule.target();
+        if (!target || (target->kind() != OpKind::kJump &&
+                        target->kind() != OpKind::kGoto)) {
+          continue;
+        }
+        // Both ops begin with the name.
+        const StringId name = target->As<JumpTarget>().chain;
+        if (name <= top_name && by_name[name] != kNoChain) {
+          callees_.push_back(by_name[name]);
+        }
+      }
+    }
+    first_[top + 1] = static_cast<uint32_t>(callees_.size());
   }
 
   bool From(ChainId root, uint8_t hook, KernelFinding* finding) {
@@ -41,14 +64,13 @@ class Walk {
       size_t next;
       int height;  // longest way below, so far
     };
-    std::vector<Frame> stack = {{root, 0, 0}};
-    state_.clear();
+    std::vector<Frame> stack = {{root, first_[root], 0}};
+    std::fill(state_.begin(), state_.end(), kNew);
     state_[root] = kOpen;
     hooks_[root] |= hook;
     while (!stack.empty()) {
       Frame& top = stack.back();
-      const auto it = callees_.find(top.chain);
-      if (it == callees_.end() || top.next == it->second.size()) {
+      if (top.next == first_[top.chain + 1]) {
         state_[top.chain] = kDone;
         height_[top.chain] = top.height;
         const int height = top.height + 1;
@@ -58,7 +80,7 @@ class Walk {
         }
         continue;
       }
-      const ChainId to = it->second[top.next++];
+      const ChainId to = callees_[top.next++];
       const int state = state_[to];
       if (state == kOpen) {
         finding->token = std::string(table_.name(to));
@@ -77,24 +99,23 @@ class Walk {
         continue;
       }
       state_[to] = kOpen;
-      stack.push_back({to, 0, 0});
+      stack.push_back({to, first_[to], 0});
     }
     return true;
   }
 
-  uint8_t hooks(ChainId chain) const {
-    auto it = hooks_.find(chain);
-    return it == hooks_.end() ? 0 : it->second;
-  }
+  uint8_t hooks(ChainId chain) const { return hooks_[chain]; }
 
  private:
-  enum State { kNew, kOpen, kDone };
+  enum State : uint8_t { kNew, kOpen, kDone };
+  static constexpr ChainId kNoChain = ~ChainId{0};
   const Table& table_;
   int limit_;
-  absl::flat_hash_map<ChainId, std::vector<ChainId>> callees_;
-  absl::flat_hash_map<ChainId, int> state_;
-  absl::flat_hash_map<ChainId, int> height_;
-  absl::flat_hash_map<ChainId, uint8_t> hooks_;
+  std::vector<ChainId> callees_;
+  std::vector<uint32_t> first_;  // of chain i: first_[i]..first_[i + 1]
+  std::vector<State> state_;
+  std::vector<int> height_;
+  std::vector<uint8_t> hooks_;
 };
 
 std::string HookList(uint8_t hooks) {

@@ -136,8 +136,7 @@ bool ReadServicePort(absl::string_view text, uint16_t* port) {
   uint64_t v;
   // getaddrinfo() puts the number into an int, and its lower half into the
   // port.
-  if (ReadNumber(text, 10, 0, UINT64_MAX, &v) &&
-      static_cast<int32_t>(v) >= 0) {
+  if (ReadNumber(text, 10, 0, UINT64_MAX, &v) && static_cast<int32_t>(v) >= 0) {
     *port = static_cast<uint16_t>(v);
     return true;
   }

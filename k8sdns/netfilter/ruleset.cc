@@ -131,24 +131,22 @@ std::vector<ChainId> Table::chains() const {
 }
 
 void Table::SortChains() {
+  order_ = chains();
   const std::span<const Hook> hooks = HooksOf(id_);
-  struct Entry {
-    size_t rank;
-    absl::string_view name;
-    ChainId id;
-  };
-  std::vector<Entry> entries;
-  entries.reserve(live_chains_);
-  for (ChainId chain : chains()) {
-    size_t rank = 0;
-    while (rank < hooks.size() && name(chain) != HookName(hooks[rank])) ++rank;
-    entries.push_back({rank, name(chain), chain});
+  // Built-in chains by hook, the others after them.
+  std::vector<uint8_t> rank(chains_.size(), static_cast<uint8_t>(hooks.size()));
+  for (size_t i = 0; i < hooks.size(); ++i) {
+    if (const auto chain = FindChain(hooks[i])) {
+      rank[*chain] = static_cast<uint8_t>(i);
+    }
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return a.rank != b.rank ? a.rank < b.rank : a.name < b.name;
-  });
-  order_.clear();
-  for (const Entry& entry : entries) order_.push_back(entry.id);
+  auto before = [&](ChainId a, ChainId b) {
+    if (rank[a] != rank[b]) return rank[a] < rank[b];
+    return rank[a] == hooks.size() && name(a) < name(b);
+  };
+  // A dump is in this order already.
+  if (std::is_sorted(order_.begin(), order_.end(), before)) return;
+  std::stable_sort(order_.begin(), order_.end(), before);
 }
 
 Counters Table::counters(ChainId chain) const {

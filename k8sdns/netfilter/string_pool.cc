@@ -15,7 +15,7 @@ StringPool::StringPool() : offsets_({0, 0}), slots_(64, 0) {}
 
 StringId StringPool::Intern(absl::string_view text) {
   if (text.empty()) return 0;
-  if (size() * 4 >= slots_.size() * 3) Grow();
+  if (size() * 4 >= slots_.size() * 3) Grow(slots_.size() * 2);
   const size_t mask = slots_.size() - 1;
   size_t i = HashOf(text) & mask;
   while (slots_[i] != 0) {
@@ -40,8 +40,16 @@ StringId StringPool::Find(absl::string_view text, bool* found) const {
   return 0;
 }
 
-void StringPool::Grow() {
-  slots_.assign(slots_.size() * 2, 0);
+void StringPool::Reserve(size_t texts, size_t bytes) {
+  text_.reserve(text_.size() + bytes);
+  offsets_.reserve(offsets_.size() + texts);
+  size_t slots = slots_.size();
+  while ((size() + texts) * 4 >= slots * 3) slots *= 2;
+  if (slots != slots_.size()) Grow(slots);
+}
+
+void StringPool::Grow(size_t slots) {
+  slots_.assign(slots, 0);
   const size_t mask = slots_.size() - 1;
   for (StringId id = 1; id < size(); ++id) {
     size_t i = HashOf(Get(id)) & mask;

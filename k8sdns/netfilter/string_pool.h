@@ -27,11 +27,13 @@ class StringPool {
     const uint32_t begin = offsets_[id];
     return absl::string_view(text_.data() + begin, offsets_[id + 1] - begin);
   }
+  // Makes room for so many more texts of so many bytes in all.
+  void Reserve(size_t texts, size_t bytes);
   size_t size() const { return offsets_.size() - 1; }
   size_t memory_bytes() const;
 
  private:
-  void Grow();
+  void Grow(size_t slots);
 
   std::string text_;
   std::vector<uint32_t> offsets_;  // text of id i: offsets_[i]..offsets_[i+1]

@@ -1,0 +1,127 @@
+#include "k8sdns/netfilter/iptables_save.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace k8sdns::netfilter {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string InTable(absl::string_view table, absl::string_view rules) {
+  return absl::StrCat("*", table, "\n:X - [0:0]\n", rules, "\nCOMMIT\n");
+}
+
+// The only rule of `rule` as it is printed, or the error.
+std::string Canonical(absl::string_view rule,
+                      absl::string_view table = "filter",
+                      IpFamily family = IpFamily::kIpv4) {
+  const auto rules = ParseIptablesSave(InTable(table, rule), family);
+  if (!rules.ok()) return std::string(rules.status().message());
+  const std::string text = PrintIptablesSave(*rules);
+  const size_t at = text.find("-A ");
+  return text.substr(at, text.find("\nCOMMIT") - at);
+}
+
+TEST(ParseIptablesSave, EverySpellingHasOneForm) {
+  EXPECT_EQ(Canonical("--append INPUT --jump ACCEPT --dst 10.1.2.3/24 "
+                      "--proto 6 --dport http"),
+            "-A INPUT -d 10.1.2.0/24 -p tcp -m tcp --dport 80 -j ACCEPT");
+  EXPECT_EQ(Canonical("-A INPUT -m mark --mark 010 -s 10/255.0.255.0"),
+            "-A INPUT -s 10.0.0.0/255.0.255.0 -m mark --mark 0x8");
+  EXPECT_EQ(Canonical("-A X -m comment --comment \"it's\""),
+            "-A X -m comment --comment \"it\\'s\"");
+}
+
+TEST(ParseIptablesSave, UnknownIsKeptOrRefused) {
+  EXPECT_EQ(Canonical("-A X -m policy --dir in --pol ipsec -j ACCEPT"),
+            "-A X -m policy --dir in --pol ipsec -j ACCEPT");
+  EXPECT_THAT(Canonical("-A X -m nosuch"), HasSubstr("no such match"));
+}
+
+TEST(ParseIptablesSave, ErrorsSayWhere) {
+  std::vector<ParseError> errors;
+  const auto rules = ParseIptablesSave(
+      InTable("filter", "-A X -p tcp --dport 70000\n-A X -j NOWHERE"),
+      IpFamily::kIpv4, {}, &errors);
+  EXPECT_FALSE(rules.ok());
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_EQ(errors[0].line, 3);
+  EXPECT_EQ(errors[1].line, 4);
+  EXPECT_EQ(errors[1].column, 9);
+  EXPECT_EQ(errors[1].token, "NOWHERE");
+}
+
+TEST(ParseIptablesSave, WhatTheKernelRefuses) {
+  EXPECT_THAT(Canonical("-A INPUT -j X\n-A X -j X"), HasSubstr("loop"));
+  EXPECT_THAT(Canonical("-A X -p tcp -j DNAT --to-destination 1.2.3.4:5"),
+              HasSubstr("not allowed in table filter"));
+  EXPECT_THAT(Canonical("-A POSTROUTING -j X\n"
+                        "-A X -p tcp -j DNAT --to-destination 1.2.3.4:5",
+                        "nat"),
+              HasSubstr("POSTROUTING"));
+}
+
+TEST(ParseIptablesSave, BadInputIsRefusedNotLost) {
+  for (const char* text :
+       {"*filter\n", "COMMIT\n", "*filter\r\nCOMMIT\r\n", "*nosuch\nCOMMIT\n",
+        "*filter\n:- - [0:0]\nCOMMIT\nCOMMIT\n", "*filter\n-A\nCOMMIT\n"}) {
+    EXPECT_FALSE(ParseIptablesSave(text, IpFamily::kIpv4).ok()) << text;
+  }
+  const std::string nul(
+      "*filter\n-A INPUT -m comment --comment \"a\0b\"\nCOMMIT\n", 47);
+  EXPECT_FALSE(ParseIptablesSave(nul, IpFamily::kIpv4).ok());
+}
+
+// The fast reader gives what the general one gives, or leaves the line.
+TEST(ParseIptablesSave, FastLinesAreTheSame) {
+  const std::vector<std::string> parts = {
+      " -s 10.0.0.1/32",
+      " ! -s 10.0.0.0/8",
+      " -d 10.96.0.1/32",
+      " -p tcp",
+      " -p udp",
+      " -m comment --comment \"a b:c\"",
+      " -m comment --comment x",
+      " -m comment --comment \"\"",
+      " -m tcp --dport 80",
+      " -m tcp --sport 1:2 --dport 08",
+      " -m udp --dport 0:65535",
+      " -m statistic --mode random --probability 0.33333333349",
+      " -m statistic --mode random --probability 1.0",
+      " -m addrtype --dst-type LOCAL",
+      " -m mark --mark 0x4000/0x4000",
+      " -j RETURN",
+      " -j DROP",
+      " -j X",
+      " -j MARK --set-xmark 0x4000/0x4000",
+      " -j DNAT --to-destination 10.0.0.1:80",
+      " -j MASQUERADE"};
+  int read = 0;
+  for (const char* table : {"nat", "mangle"}) {
+    for (const std::string& a : parts) {
+      for (const std::string& b : parts) {
+        for (const std::string& c : parts) {
+          const std::string text =
+              InTable(table, absl::StrCat("-A X", a, b, c));
+          ParseOptions slow;
+          slow.slow = true;
+          const auto fast = ParseIptablesSave(text, IpFamily::kIpv4);
+          const auto general = ParseIptablesSave(text, IpFamily::kIpv4, slow);
+          ASSERT_EQ(fast.ok(), general.ok()) << text;
+          if (!fast.ok()) continue;
+          ++read;
+          ASSERT_EQ(PrintIptablesSave(*fast), PrintIptablesSave(*general));
+        }
+      }
+    }
+  }
+  EXPECT_GT(read, 500);
+}
+
+}  // namespace
+}  // namespace k8sdns::netfilter
