@@ -192,21 +192,40 @@ void IpvsState::Remove(Key request) {
   connections_.erase(it);
 }
 
+void IpvsState::SetTimer(const Key& request, int64_t expires_us) {
+  timers_[expires_us / kSecond + 1].push_back(request);
+}
+
 void IpvsState::Expire(int64_t now_us) {
-  const auto later = [](const auto& a, const auto& b) {
-    return a.first > b.first;
-  };
-  while (!timers_.empty() && timers_.front().first <= now_us) {
-    const Key key = timers_.front().second;
-    std::pop_heap(timers_.begin(), timers_.end(), later);
-    timers_.pop_back();
+  const int64_t now = now_us / kSecond;
+  if (next_second_ > now) return;
+  if (now - next_second_ > static_cast<int64_t>(timers_.size())) {
+    std::vector<int64_t> due;
+    for (const auto& entry : timers_) {
+      if (entry.first <= now) due.push_back(entry.first);
+    }
+    std::sort(due.begin(), due.end());
+    for (int64_t second : due) ExpireSecond(second, now_us);
+  } else {
+    for (int64_t second = next_second_; second <= now; ++second) {
+      ExpireSecond(second, now_us);
+    }
+  }
+  next_second_ = now + 1;
+}
+
+void IpvsState::ExpireSecond(int64_t second, int64_t now_us) {
+  auto due = timers_.find(second);
+  if (due == timers_.end()) return;
+  const std::vector<Key> keys = std::move(due->second);
+  timers_.erase(due);
+  for (const Key& key : keys) {
     auto it = connections_.find(key);
     if (it == connections_.end()) continue;
     if (it->second.expires_us <= now_us) {
       Remove(key);
     } else {
-      timers_.emplace_back(it->second.expires_us, key);
-      std::push_heap(timers_.begin(), timers_.end(), later);
+      SetTimer(key, it->second.expires_us);
     }
   }
 }
@@ -351,10 +370,7 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
   Count(chosen, 0, 1);
   Touch(c, packet, false, now_us);
   const Key key = RequestKey(c);
-  timers_.emplace_back(c.expires_us, key);
-  std::push_heap(
-      timers_.begin(), timers_.end(),
-      [](const auto& a, const auto& b) { return a.first > b.first; });
+  SetTimer(key, c.expires_us);
   replies_.insert_or_assign(ReplyKey(c), key);
   verdict.connection = c;
   connections_.insert_or_assign(key, std::move(c));

@@ -160,6 +160,8 @@ class IpvsState {
   void Touch(IpvsConnection& connection, const Packet& packet, bool reply,
              int64_t now_us);
   void Expire(int64_t now_us);
+  void ExpireSecond(int64_t second, int64_t now_us);
+  void SetTimer(const Key& request, int64_t expires_us);
   void Remove(Key request);
 
   std::shared_ptr<const IpvsServices> services_;
@@ -172,8 +174,9 @@ class IpvsState {
   absl::flat_hash_map<uint32_t, Counters> counters_;      // by real server
   // lblc: by service and destination.
   std::map<std::pair<int32_t, IpAddress>, uint32_t> lblc_;
-  // A heap of times at which connections may expire, soonest first.
-  std::vector<std::pair<int64_t, Key>> timers_;
+  // By second, the connections that may expire then.
+  absl::flat_hash_map<int64_t, std::vector<Key>> timers_;
+  int64_t next_second_ = 0;  // the first one not yet looked at
 };
 
 }  // namespace k8sdns::dataplane
