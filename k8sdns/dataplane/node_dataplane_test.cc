@@ -1,0 +1,170 @@
+#include "k8sdns/dataplane/node_dataplane.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/netfilter/iptables_save.h"
+
+namespace k8sdns::dataplane {
+namespace {
+
+NodeConfig TwoPods() {
+  NodeConfig node;
+  node.interfaces.push_back(
+      {"eth0", {*IpPrefix::Parse("192.168.10.11/24")}, true, false});
+  node.interfaces.push_back({"veth-a", {}, true, false});
+  node.interfaces.push_back({"veth-b", {}, true, false});
+  auto route = [&](const char* prefix, const char* device) {
+    Route r;
+    r.prefix = *IpPrefix::Parse(prefix);
+    r.device = device;
+    node.routes.push_back(r);
+  };
+  route("10.244.1.10/32", "veth-a");
+  route("10.244.1.20/32", "veth-b");
+  Route gateway;
+  gateway.prefix = *IpPrefix::Parse("0.0.0.0/0");
+  gateway.gateway = IpAddress::Parse("192.168.10.1");
+  gateway.device = "eth0";
+  node.routes.push_back(gateway);
+  return node;
+}
+
+NodeDataplane Node(absl::string_view rules) {
+  netfilter::ParseOptions options;
+  options.keep_unknown_extensions = true;
+  auto parsed = netfilter::ParseIptablesSave(rules, IpFamily::kIpv4, options);
+  EXPECT_TRUE(parsed.ok()) << parsed.status();
+  auto shared = std::make_shared<netfilter::Ruleset>(*std::move(parsed));
+  return NodeDataplane(TwoPods(), std::make_shared<LinearMatcher>(shared),
+                       nullptr);
+}
+
+NodePacket Udp(const char* from, const char* to) {
+  NodePacket packet;
+  packet.header =
+      Packet::Udp(*SocketAddress::Parse(from), *SocketAddress::Parse(to));
+  return packet;
+}
+
+constexpr char kServiceRules[] =
+    "*nat\n"
+    ":PREROUTING ACCEPT [0:0]\n"
+    ":INPUT ACCEPT [0:0]\n"
+    ":OUTPUT ACCEPT [0:0]\n"
+    ":POSTROUTING ACCEPT [0:0]\n"
+    "-A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -m statistic "
+    "--mode random --probability 0.5 -j DNAT --to-destination "
+    "10.244.1.10:5353\n"
+    "-A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -j DNAT "
+    "--to-destination 10.244.1.20:5353\n"
+    "COMMIT\n";
+
+TEST(NodeDataplane, ForwardsByRoute) {
+  const NodeDataplane node = Node("");
+  const std::vector<Branch> branches = node.Match(
+      Arrival::On("veth-a", Udp("10.244.1.10:4000", "10.244.1.20:53")));
+  ASSERT_EQ(branches.size(), 1u);
+  const Outcome& outcome = branches[0].outcome;
+  EXPECT_EQ(outcome.verdict.kind, Verdict::kAccept);
+  EXPECT_EQ(outcome.out, "veth-b");
+  EXPECT_EQ(outcome.packet.header.ttl, 63);
+}
+
+TEST(NodeDataplane, ARandomRuleSplitsTheWorld) {
+  const NodeDataplane node = Node(kServiceRules);
+  const std::vector<Branch> branches =
+      node.Match(Arrival::On("eth0", Udp("203.0.113.7:4000", "10.96.0.10:53")));
+  ASSERT_EQ(branches.size(), 2u);
+  EXPECT_EQ(branches[0].outcome.out, "veth-a");
+  EXPECT_EQ(branches[1].outcome.out, "veth-b");
+  EXPECT_DOUBLE_EQ(branches[0].probability + branches[1].probability, 1);
+}
+
+TEST(NodeDataplane, TheFlowStaysAndItsReplyIsTranslatedBack) {
+  NodeDataplane node = Node(kServiceRules);
+  const Arrival request =
+      Arrival::On("eth0", Udp("203.0.113.7:4000", "10.96.0.10:53"));
+  node.Take(node.Match(request)[1]);
+  const std::vector<Branch> again = node.Match(request);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].outcome.out, "veth-b");
+  const std::vector<Branch> reply = node.Match(
+      Arrival::On("veth-b", Udp("10.244.1.20:5353", "203.0.113.7:4000")));
+  ASSERT_EQ(reply.size(), 1u);
+  EXPECT_EQ(reply[0].outcome.out, "eth0");
+  EXPECT_EQ(reply[0].outcome.packet.header.src.ToString(), "10.96.0.10");
+  EXPECT_EQ(reply[0].outcome.packet.header.src_port, 53);
+}
+
+TEST(NodeDataplane, ADroppedPacketLeavesNoFlow) {
+  NodeDataplane node = Node(
+      "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n"
+      ":OUTPUT ACCEPT [0:0]\nCOMMIT\n");
+  const std::vector<Branch> branches = node.Match(
+      Arrival::On("veth-a", Udp("10.244.1.10:4000", "10.244.1.20:53")));
+  ASSERT_EQ(branches.size(), 1u);
+  EXPECT_EQ(branches[0].outcome.verdict.kind, Verdict::kDrop);
+  EXPECT_EQ(branches[0].after.conntrack.size(), 0u);
+}
+
+TEST(NodeDataplane, RejectAnswersFromTheNode) {
+  const NodeDataplane node = Node(
+      "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n"
+      ":OUTPUT ACCEPT [0:0]\n-A FORWARD -j REJECT\nCOMMIT\n");
+  const std::vector<Branch> branches = node.Match(
+      Arrival::On("eth0", Udp("203.0.113.7:4000", "10.244.1.20:53")));
+  ASSERT_EQ(branches.size(), 1u);
+  const Outcome& outcome = branches[0].outcome;
+  EXPECT_EQ(outcome.verdict.kind, Verdict::kReject);
+  EXPECT_EQ(outcome.verdict.reason, "icmp-port-unreachable");
+  ASSERT_TRUE(outcome.answer_source.has_value());
+  EXPECT_EQ(outcome.answer_source->ToString(), "192.168.10.11");
+}
+
+TEST(NodeDataplane, AnAnswerThatOutputDropsIsNoRejection) {
+  const NodeDataplane node = Node(
+      "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n"
+      ":OUTPUT DROP [0:0]\n-A FORWARD -j REJECT\nCOMMIT\n");
+  const std::vector<Branch> branches = node.Match(
+      Arrival::On("eth0", Udp("203.0.113.7:4000", "10.244.1.20:53")));
+  EXPECT_EQ(branches[0].outcome.verdict.kind, Verdict::kDrop);
+}
+
+TEST(NodeDataplane, WhatIsNotModelledIsSaid) {
+  const NodeDataplane node = Node(
+      "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n"
+      ":OUTPUT ACCEPT [0:0]\n"
+      "-A FORWARD -m u32 --u32 \"0x0>>0x1c=0x4\" -j DROP\nCOMMIT\n");
+  const Outcome outcome = node.Match(Arrival::On(
+      "veth-a", Udp("10.244.1.10:4000", "10.244.1.20:53")))[0]
+                              .outcome;
+  EXPECT_EQ(outcome.verdict.kind, Verdict::kUnknown);
+  EXPECT_EQ(outcome.verdict.rule, "filter:FORWARD:rule:1");
+}
+
+TEST(NodeDataplane, AnInterfaceThatIsNotThereDrops) {
+  EXPECT_EQ(Node("")
+                .Match(Arrival::On("eth9", Udp("10.0.0.1:1", "10.0.0.2:2")))[0]
+                .outcome.verdict.kind,
+            Verdict::kDrop);
+}
+
+TEST(Decisions, EnumeratesEveryVectorOnce) {
+  Decisions decisions;
+  double sum = 0;
+  int runs = 0;
+  do {
+    if (decisions.Chance(uint32_t{1} << 29)) decisions.Pick(3);
+    sum += decisions.probability();
+    ++runs;
+  } while (decisions.Next());
+  EXPECT_EQ(runs, 4);
+  EXPECT_DOUBLE_EQ(sum, 1);
+}
+
+}  // namespace
+}  // namespace k8sdns::dataplane
