@@ -193,8 +193,9 @@ bool Line::Ports(OpKind kind) {
     op.flags |= destination ? kHasDestinationPort : kHasSourcePort;
     (destination ? op.destination : op.source) = ports;
   }
-  if (op.flags == 0 ||
-      (p_ != end_ && end_ - p_ > 2 && p_[1] == '-' && p_[2] == '-')) {
+  // Other options, and a longer name than "tcp".
+  if (!AtWordEnd() || (end_ - p_ > 2 && p_[1] == '-' && p_[2] == '-') ||
+      (end_ - p_ > 1 && p_[1] == '!')) {
     return false;
   }
   if (kind == OpKind::kUdp) return Emit(kind, &op, sizeof(op));

@@ -89,6 +89,8 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
       " -m comment --comment x",
       " -m comment --comment \"\"",
       " -m tcp --dport 80",
+      " -m tcp",
+      " -m tcp ! --dport 80",
       " -m tcp --sport 1:2 --dport 08",
       " -m udp --dport 0:65535",
       " -m statistic --mode random --probability 0.33333333349",
