@@ -12,9 +12,9 @@
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/manifest_reader.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
+#include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/proxy/dialect.h"
 #include "k8sdns/proxy/ipvs_compiler.h"
-#include "k8sdns/netfilter/iptables_save.h"
 #include "tests/conformance/yaml_value.h"
 
 namespace k8sdns::conformance {
