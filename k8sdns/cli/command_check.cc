@@ -15,6 +15,7 @@
 #include "k8sdns/cluster/finding.h"
 #include "k8sdns/dns/findings.h"
 #include "k8sdns/journey/diagnose.h"
+#include "k8sdns/journey/name_lookup.h"
 #include "k8sdns/version.h"
 
 namespace k8sdns::cli {
@@ -135,6 +136,14 @@ absl::StatusOr<std::vector<Finding>> Collect(const Args& args,
     options.node = *std::move(node);
     for (Finding& f : dns::CheckDns(*cluster, options)) {
       findings.push_back(std::move(f));
+    }
+    const journey::NameLookupWorld world{*cluster, options.node};
+    for (const Pod& pod : cluster->pods()) {
+      if (!args.Has("name") || pod.Addresses().empty()) continue;
+      absl::StatusOr<std::vector<Finding>> names =
+          journey::CheckNames(world, pod, args.GetAll("name"));
+      if (!names.ok()) return names.status();
+      for (Finding& f : *names) findings.push_back(std::move(f));
     }
   }
   return findings;

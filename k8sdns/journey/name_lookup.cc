@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "k8sdns/dns/findings.h"
 #include "k8sdns/dns/zone_answers.h"
 
 namespace k8sdns::journey {
@@ -150,6 +151,15 @@ dns::ResolverHost HostOf(const Pod& pod, const std::string& resolv_conf) {
   return host;
 }
 
+// The source address of what the Pod sends; the unspecified one if it has none
+// of the family.
+IpAddress FirstOf(const dns::ResolverHost& host, IpFamily family) {
+  for (const dns::HostAddress& a : host.addresses) {
+    if (a.address.family() == family) return a.address;
+  }
+  return family == IpFamily::kIpv4 ? IpAddress() : IpAddress::V6({});
+}
+
 std::vector<NameLookup::Origin> OriginsOf(const Pod& pod,
                                           const dns::NodeDns& node,
                                           const NameLookup& lookup) {
@@ -230,12 +240,8 @@ absl::StatusOr<NameLookup> LookUpName(const NameLookupWorld& world,
                                             "/", pod.metadata.name,
                                             " has no address yet"));
   }
-  IpAddress v4;
-  IpAddress v6 = IpAddress::V6({});
-  for (const dns::HostAddress& a : host.addresses) {
-    (a.address.is_v4() ? v4 : v6) = a.address;
-  }
-  Server server(world, v4, v6);
+  Server server(world, FirstOf(host, IpFamily::kIpv4),
+                FirstOf(host, IpFamily::kIpv6));
   const absl::Status started = server.Start(out.server);
   if (!started.ok()) return started;
 
@@ -262,6 +268,31 @@ absl::StatusOr<NameLookup> LookUpName(const NameLookupWorld& world,
   if (!t.results.empty()) out.result = t.results.back();
   out.elapsed_seconds = absl::ToDoubleSeconds(t.elapsed);
   out.packets = t.PacketCount();
+  return out;
+}
+
+absl::StatusOr<std::vector<Finding>> CheckNames(
+    const NameLookupWorld& world, const Pod& pod,
+    const std::vector<std::string>& names) {
+  std::vector<Finding> out;
+  for (const std::string& name : names) {
+    // The lookup itself says whether the Pod has a file and an address at all.
+    absl::StatusOr<NameLookup> lookup = LookUpName(world, pod, name, {});
+    if (!lookup.ok()) return lookup.status();
+    const dns::ResolverHost host = HostOf(pod, lookup->resolv_conf);
+    Server server(world, FirstOf(host, IpFamily::kIpv4),
+                  FirstOf(host, IpFamily::kIpv6));
+    const absl::Status started = server.Start(lookup->server);
+    if (!started.ok()) return started;
+    for (Finding& f : dns::CheckName(name, host, [&](const dns::Question& q) {
+           return server.Ask(q);
+         })) {
+      f.kind = "Pod";
+      f.namespace_ = pod.metadata.namespace_;
+      f.name = pod.metadata.name;
+      out.push_back(std::move(f));
+    }
+  }
   return out;
 }
 

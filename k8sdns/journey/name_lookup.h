@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/finding.h"
 #include "k8sdns/dns/kubelet_dns.h"
 #include "k8sdns/dns/resolver.h"
 #include "k8sdns/dns/zone.h"
@@ -103,6 +104,13 @@ absl::StatusOr<dns::Zone> MakeZone(const Cluster& cluster, DnsServerKind kind,
 absl::StatusOr<NameLookup> LookUpName(const NameLookupWorld& world,
                                       const Pod& pod, absl::string_view name,
                                       const NameLookupOptions& options);
+
+// What of `names` this Pod's image would find with glibc and not with musl, and
+// why (dns/musl-fails); the finding's object is the Pod. Errors as
+// LookUpName().
+absl::StatusOr<std::vector<Finding>> CheckNames(
+    const NameLookupWorld& world, const Pod& pod,
+    const std::vector<std::string>& names);
 
 }  // namespace k8sdns::journey
 

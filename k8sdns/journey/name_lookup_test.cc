@@ -95,6 +95,31 @@ TEST_F(NameLookupTest, TheServerIsToldByItsImage) {
   EXPECT_EQ(DetectDnsServer(cluster_), DnsServerKind::kKubeDns);
 }
 
+// The host's search domain answers NODATA: glibc goes on, musl stops there.
+TEST_F(NameLookupTest, NamesThatOnlyGlibcFindsAreFindings) {
+  NameLookupWorld world{cluster_, node_dns_};
+  world.upstream = [](const dns::DnsQuestion& q) {
+    dns::DnsResponse r;
+    if (q.name == "www.example.org." && q.type == dns::RecordType::kA) {
+      r.answer.push_back({q.name, 300, dns::RecordType::kA,
+                          *IpAddress::Parse("203.0.113.80")});
+    } else if (q.name != "www.example.org.example.com.") {
+      r.rcode = q.name == "www.example.org." ? dns::Rcode::kNoError
+                                             : dns::Rcode::kNxDomain;
+    }
+    return r;
+  };
+  const Pod& pod = *cluster_.pods().Find("default", "client");
+  auto found = CheckNames(world, pod, {"www.example.org"});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_FALSE(found->empty());
+  EXPECT_EQ((*found)[0].id, "dns/musl-fails");
+  EXPECT_EQ((*found)[0].name, "client");
+  auto healthy = CheckNames({cluster_, node_dns_}, pod, {"web"});
+  ASSERT_TRUE(healthy.ok()) << healthy.status();
+  EXPECT_TRUE(healthy->empty());
+}
+
 TEST_F(NameLookupTest, APodWithoutAddressCannotAsk) {
   Pod pod;
   pod.metadata.namespace_ = "default";
