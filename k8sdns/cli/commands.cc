@@ -7,8 +7,9 @@ namespace k8sdns::cli {
 
 std::span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      kWalkCommand, kCompileCommand,    kCheckCommand, kResolveCommand,
-      kDigCommand,  kResolvConfCommand, kGraphCommand, kGenerateCommand,
+      kWalkCommand,    kCompileCommand, kCheckCommand,
+      kResolveCommand, kDigCommand,     kResolvConfCommand,
+      kRulesCommand,   kGraphCommand,   kGenerateCommand,
   };
   return kCommands;
 }

@@ -162,6 +162,16 @@ inline constexpr Command kCheckCommand = {
     kCheckFlags,
     &RunCheck};
 
+int RunRules(const Args& args, Streams streams);
+inline constexpr Flag kRulesFlags[] = {
+    {"family", 0, "4|6", "the dump is of iptables or of ip6tables", "4"},
+    {"variant", 0, "VARIANT", "the spelling of legacy or nft", "legacy"},
+};
+inline constexpr Command kRulesCommand = {
+    "rules",     "reads an iptables-save dump and prints it canonically",
+    "fmt FILE",  "k8sdns rules fmt iptables.txt",
+    kRulesFlags, &RunRules};
+
 int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,
