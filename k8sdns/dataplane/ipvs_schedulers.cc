@@ -13,6 +13,21 @@ namespace {
 // With more combinations the outcomes are drawn, not listed.
 constexpr uint32_t kMaxTickets = 64;
 
+// Whether what it chooses depends on the connections before.
+bool DependsOnPast(Scheduler scheduler) {
+  switch (scheduler) {
+    case Scheduler::kRr:
+    case Scheduler::kWrr:
+    case Scheduler::kLc:
+    case Scheduler::kWlc:
+    case Scheduler::kSed:
+    case Scheduler::kNq:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 IpvsState::Counters IpvsState::CountersOf(uint32_t dest) const {
@@ -41,6 +56,9 @@ int32_t IpvsState::Choose(int32_t index, const Packet& packet,
                           Decisions& decisions) {
   const IpvsService& service = services_->service(index);
   if (service.dest_count == 0) return -1;
+  if (anywhere_ && DependsOnPast(service.scheduler)) {
+    return ChooseAny(service, decisions);
+  }
   switch (service.scheduler) {
     case Scheduler::kRr:
       return ChooseNext(index);
@@ -57,6 +75,28 @@ int32_t IpvsState::Choose(int32_t index, const Packet& packet,
     default:
       return ChooseByLoad(service);
   }
+}
+
+int32_t IpvsState::ChooseAny(const IpvsService& service,
+                             Decisions& decisions) const {
+  const bool weighted = service.scheduler != Scheduler::kRr &&
+                        service.scheduler != Scheduler::kLc;
+  const auto share = [&](uint32_t dest) -> int64_t {
+    if (!Usable(dest)) return 0;
+    return weighted ? services_->dest(dest).weight : 1;
+  };
+  int64_t rest = 0;
+  for (uint32_t i = 0; i < service.dest_count; ++i) {
+    rest += share(service.first_dest + i);
+  }
+  for (uint32_t i = 0; rest > 0; ++i) {
+    const int64_t one = share(service.first_dest + i);
+    if (decisions.Chance(static_cast<uint32_t>((one << 31) / rest))) {
+      return static_cast<int32_t>(service.first_dest + i);
+    }
+    rest -= one;
+  }
+  return -1;
 }
 
 // ip_vs_rr_schedule(): the next one that takes connections.

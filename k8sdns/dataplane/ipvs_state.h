@@ -81,6 +81,11 @@ class IpvsState {
   // servers without one; schedulers start anew.
   void Change(const ipvs::Table& table);
   bool enabled() const { return services_ != nullptr; }
+  // From now on the node has been running for a while: where its schedulers
+  // stand, and what load the real servers have, is not known. rr, wrr, lc,
+  // wlc, sed and nq then draw a server by its weight; the others choose by
+  // what they know.
+  void StartAnywhere() { anywhere_ = true; }
 
   // A packet at LOCAL_IN or LOCAL_OUT. `own`: the node sent it. `known_flow`:
   // conntrack knows its flow, confirmed.
@@ -101,7 +106,8 @@ class IpvsState {
   friend bool operator==(const IpvsState& a, const IpvsState& b) {
     return a.services_ == b.services_ && a.connections_ == b.connections_ &&
            a.templates_ == b.templates_ && a.positions_ == b.positions_ &&
-           a.counters_ == b.counters_ && a.lblc_ == b.lblc_;
+           a.counters_ == b.counters_ && a.lblc_ == b.lblc_ &&
+           a.anywhere_ == b.anywhere_;
   }
 
  private:
@@ -146,6 +152,7 @@ class IpvsState {
                              const IpvsOptions& options, int64_t now_us,
                              Decisions& decisions);
   int32_t Choose(int32_t service, const Packet& packet, Decisions& decisions);
+  int32_t ChooseAny(const IpvsService& service, Decisions& decisions) const;
   int32_t ChooseNext(int32_t service);
   int32_t ChooseNextWeighted(int32_t service);
   int32_t ChooseByHash(const IpvsService& service, const Packet& packet) const;
@@ -177,6 +184,7 @@ class IpvsState {
   // By second, the connections that may expire then.
   absl::flat_hash_map<int64_t, std::vector<Key>> timers_;
   int64_t next_second_ = 0;  // the first one not yet looked at
+  bool anywhere_ = false;
 };
 
 }  // namespace k8sdns::dataplane

@@ -1,5 +1,6 @@
 #include "k8sdns/dataplane/ipvs_state.h"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,33 @@ TEST(IpvsState, SchedulersWalkFromTheLastAddedServer) {
   EXPECT_EQ(Node(Three("-s sed", {3, 2, 1})).Flows(6), "121321");
   EXPECT_EQ(Node(Three("-s nq", {3, 2, 1})).Flows(6), "321121");
   EXPECT_EQ(Node(Three("-s fo", {3, 2, 1})).Flows(3), "111");
+}
+
+// Every possible choice for one new connection, with its probability in 1/12.
+std::string Choices(const std::string& text) {
+  std::string out;
+  Decisions decisions;
+  do {
+    Node node(text);
+    node.state.StartAnywhere();
+    const IpvsVerdict v =
+        node.state.Request(Syn(1), 0, false, false, {}, 0, decisions);
+    absl::StrAppend(&out,
+                    v.kind == IpvsVerdict::kForward
+                        ? absl::StrCat(v.connection.dest.v4() & 0xff)
+                        : "-",
+                    ":", std::lround(decisions.probability() * 12), " ");
+  } while (decisions.Next());
+  return out;
+}
+
+TEST(IpvsState, OnANodeThatRunsForAWhileAnyServerMayBeNext) {
+  EXPECT_EQ(Choices(Three("-s rr", {3, 2, 1})), "3:4 2:4 1:4 ");
+  EXPECT_EQ(Choices(Three("-s rr", {3, 0, 1})), "3:6 1:6 ");
+  EXPECT_EQ(Choices(Three("-s wrr", {3, 2, 1})), "3:2 2:4 1:6 ");
+  EXPECT_EQ(Choices(Three("-s lc", {3, 2, 1})), "3:4 2:4 1:4 ");
+  EXPECT_EQ(Choices(Three("-s fo", {3, 2, 1})), "1:12 ");
+  EXPECT_EQ(Choices(Three("-s rr", {0, 0})), "-:12 ");
 }
 
 TEST(IpvsState, WithoutUsableServerThereIsNothing) {

@@ -291,7 +291,9 @@ Place Place::OfPod(absl::string_view namespace_, absl::string_view name) {
 Place Place::OfNode(absl::string_view name) {
   return {Kind::kNode, "", std::string(name)};
 }
-Place Place::Outside() { return {}; }
+Place Place::Outside(absl::string_view via) {
+  return {Kind::kOutside, "", std::string(via)};
+}
 
 std::string Place::ToString() const {
   switch (kind) {
@@ -300,7 +302,7 @@ std::string Place::ToString() const {
     case Kind::kNode:
       return absl::StrCat("node ", name);
     case Kind::kOutside:
-      return "outside";
+      return name.empty() ? "outside" : absl::StrCat("outside, via ", name);
   }
   return "";
 }

@@ -90,7 +90,9 @@ struct Place {
 
   static Place OfPod(absl::string_view namespace_, absl::string_view name);
   static Place OfNode(absl::string_view name);
-  static Place Outside();
+  // A client of the cluster. `via`: the node by which its packets enter; "":
+  // wherever their address is routed to.
+  static Place Outside(absl::string_view via = "");
   std::string ToString() const;  // "pod default/web", "node a", "outside"
 };
 

@@ -10,7 +10,9 @@
 #include "k8sdns/dataplane/linear_matcher.h"
 #include "k8sdns/dataplane/node_dataplane.h"
 #include "k8sdns/netfilter/iptables_save.h"
+#include "k8sdns/proxy/ipset_values.h"
 #include "k8sdns/proxy/iptables_compiler.h"
+#include "k8sdns/proxy/ipvs_compiler.h"
 
 namespace k8sdns::journey {
 namespace {
@@ -28,8 +30,63 @@ bool ComesWithAddress(const fabric::NodeNetwork& net,
                      });
 }
 
+// What kube-proxy programs on the node, whatever its mode.
+struct ProxyTables {
+  std::shared_ptr<const netfilter::Ruleset> rules[2];  // IPv4, IPv6
+  std::vector<std::string> sysctls;                    // "net/ipv4/x=1"
+  // Only in IPVS mode.
+  dataplane::IpSets sets;
+  std::optional<ipvs::Table> servers;
+  std::vector<IpPrefix> bound;  // on kube-ipvs0
+};
+
+absl::StatusOr<ProxyTables> CompileIptables(const Cluster& cluster,
+                                            const KubeProxyConfig& config,
+                                            proxy::Dialect dialect) {
+  proxy::IptablesOptions options;
+  options.dialect = dialect;
+  absl::StatusOr<proxy::IptablesCompiler> compiler =
+      proxy::IptablesCompiler::Create(cluster, config, options);
+  if (!compiler.ok()) return compiler.status();
+  ProxyTables tables;
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    tables.rules[family == IpFamily::kIpv6] =
+        std::make_shared<const netfilter::Ruleset>(compiler->Compile(family));
+  }
+  tables.sysctls = compiler->sysctls();
+  return tables;
+}
+
+absl::StatusOr<ProxyTables> CompileIpvs(const Cluster& cluster,
+                                        const KubeProxyConfig& config,
+                                        proxy::Dialect dialect) {
+  proxy::IpvsOptions options;
+  options.dialect = dialect;
+  absl::StatusOr<proxy::IpvsCompiler> compiler =
+      proxy::IpvsCompiler::Create(cluster, config, options);
+  if (!compiler.ok()) return compiler.status();
+  ProxyTables tables;
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    const std::vector<IpFamily>& families = compiler->families();
+    const bool programmed =
+        std::find(families.begin(), families.end(), family) != families.end();
+    tables.rules[family == IpFamily::kIpv6] =
+        std::make_shared<const netfilter::Ruleset>(
+            programmed ? compiler->Rules(family).Clone()
+                       : netfilter::Ruleset(family));
+  }
+  tables.sysctls = compiler->Sysctls();
+  absl::StatusOr<dataplane::IpSets> sets =
+      dataplane::LoadSets(proxy::ToIpSets(compiler->Sets()));
+  if (!sets.ok()) return sets.status();
+  tables.sets = *std::move(sets);
+  tables.servers = compiler->virtual_servers();
+  tables.bound = compiler->BoundAddresses();
+  return tables;
+}
+
 dataplane::NodeConfig ToConfig(const fabric::NodeNetwork& net,
-                               const std::vector<std::string>& sysctls) {
+                               const ProxyTables& tables) {
   dataplane::NodeConfig config;
   for (const fabric::Interface& i : net.interfaces) {
     if (i.kind == fabric::Interface::Kind::kLoopback) continue;
@@ -42,6 +99,13 @@ dataplane::NodeConfig ToConfig(const fabric::NodeNetwork& net,
                    i.kind == fabric::Interface::Kind::kVxlan;
     config.interfaces.push_back(std::move(out));
   }
+  if (tables.servers) {
+    dataplane::Interface dummy;
+    dummy.name = "kube-ipvs0";
+    dummy.addresses = tables.bound;
+    dummy.up = false;
+    config.interfaces.push_back(std::move(dummy));
+  }
   for (const fabric::Route& r : net.routes) {
     if (ComesWithAddress(net, r)) continue;
     dataplane::Route out;
@@ -53,7 +117,7 @@ dataplane::NodeConfig ToConfig(const fabric::NodeNetwork& net,
   }
   // Pods answer for themselves, and so do servers in the host's network.
   config.has_listeners = true;
-  for (const std::string& s : sysctls) {  // "net/ipv4/conf/all/x=1"
+  for (const std::string& s : tables.sysctls) {  // "net/ipv4/conf/all/x=1"
     const std::vector<std::string> parts =
         absl::StrSplit(s, absl::MaxSplits('=', 1));
     int64_t value;
@@ -115,21 +179,25 @@ absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
                                               proxy::Dialect dialect,
                                               const fabric::NodeNetwork& net) {
   config.hostname_override = net.node;
-  proxy::IptablesOptions options;
-  options.dialect = dialect;
-  absl::StatusOr<proxy::IptablesCompiler> compiler =
-      proxy::IptablesCompiler::Create(cluster, config, options);
-  if (!compiler.ok()) return compiler.status();
+  absl::StatusOr<ProxyTables> tables =
+      config.mode == ProxyMode::kIpvs
+          ? CompileIpvs(cluster, config, dialect)
+          : CompileIptables(cluster, config, dialect);
+  if (!tables.ok()) return tables.status();
   auto impl = std::make_unique<Impl>();
   std::shared_ptr<const dataplane::RuleMatcher> matchers[2];
-  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
-    const int i = family == IpFamily::kIpv4 ? 0 : 1;
-    impl->rules[i] =
-        std::make_shared<const netfilter::Ruleset>(compiler->Compile(family));
+  for (int i = 0; i < 2; ++i) {
+    impl->rules[i] = tables->rules[i];
     matchers[i] = std::make_shared<dataplane::LinearMatcher>(impl->rules[i]);
   }
   impl->node = std::make_unique<dataplane::NodeDataplane>(
-      ToConfig(net, compiler->sysctls()), matchers[0], matchers[1]);
+      ToConfig(net, *tables), matchers[0], matchers[1],
+      std::move(tables->sets));
+  if (tables->servers) {
+    impl->node->LoadIpvs(*tables->servers);
+    // A journey meets a node that has served others before.
+    impl->node->mutable_state().ipvs.StartAnywhere();
+  }
   return NodeRunner(std::move(impl));
 }
 

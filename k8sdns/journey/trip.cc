@@ -1,10 +1,12 @@
 #include "k8sdns/journey/trip.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "k8sdns/journey/entry_points.h"
 #include "k8sdns/journey/node_runner.h"
 
 namespace k8sdns::journey {
@@ -60,17 +62,8 @@ class World::Nodes {
   Nodes(const Cluster& cluster, WorldOptions options, fabric::Fabric fabric)
       : cluster_(cluster),
         options_(std::move(options)),
-        fabric_(std::move(fabric)) {}
-
-  absl::Status Compile() {
-    for (const fabric::NodeNetwork& net : fabric_.nodes()) {
-      absl::StatusOr<NodeRunner> runner =
-          NodeRunner::Create(cluster_, options_.proxy, options_.dialect, net);
-      if (!runner.ok()) return runner.status();
-      runners_.push_back(*std::move(runner));
-    }
-    return absl::OkStatus();
-  }
+        fabric_(std::move(fabric)),
+        runners_(fabric_.nodes().size()) {}
 
   absl::StatusOr<std::vector<Trip>> Send(const Place& from,
                                          const Packet& packet) const;
@@ -88,6 +81,8 @@ class World::Nodes {
     Trip::Fate fate = Trip::Fate::kArrives;
     std::string reason;
     Place arrived;  // kArrives: a Pod or a node
+    // From outside: the packet as it entered. Its reply must look like that.
+    std::optional<Packet> entered;
   };
   static constexpr size_t kNowhere = ~size_t{0};
   // A flow that loops between nodes ends here.
@@ -107,6 +102,9 @@ class World::Nodes {
   const Pod* PodAt(const IpAddress& address) const;
   std::string DeviceOf(size_t node, const Pod& pod) const;
 
+  // Compiles the node's rules at the first call.
+  absl::StatusOr<const NodeRunner*> RunnerOf(size_t node) const;
+
   absl::Status Travel(Journey journey, size_t node, const std::string& in,
                       int visits, std::vector<Journey>& out) const;
   absl::Status Leave(Journey journey, size_t node, const std::string& out_dev,
@@ -116,7 +114,9 @@ class World::Nodes {
   // that enter the last one, or (neither) that lie between nodes.
   void AddHops(const Place& from, const Place& to, bool first, bool last,
                std::vector<Leg>& legs) const;
-  // Starts from a Pod or a node.
+  // Starts from a Pod, a node or outside.
+  absl::Status Enter(const Place& from, Journey journey,
+                     std::vector<Journey>& out) const;
   absl::Status Start(const Place& from, Journey journey,
                      std::vector<Journey>& out) const;
   absl::Status Finish(const Place& from, Journey there, const Packet& sent,
@@ -125,8 +125,20 @@ class World::Nodes {
   const Cluster& cluster_;
   WorldOptions options_;
   fabric::Fabric fabric_;
-  std::vector<NodeRunner> runners_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<const NodeRunner>> runners_;  // guarded
 };
+
+absl::StatusOr<const NodeRunner*> World::Nodes::RunnerOf(size_t node) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (runners_[node] == nullptr) {
+    absl::StatusOr<NodeRunner> runner = NodeRunner::Create(
+        cluster_, options_.proxy, options_.dialect, fabric_.nodes()[node]);
+    if (!runner.ok()) return runner.status();
+    runners_[node] = std::make_unique<const NodeRunner>(*std::move(runner));
+  }
+  return runners_[node].get();
+}
 
 const Pod* World::Nodes::PodAt(const IpAddress& address) const {
   for (const Pod& pod : cluster_.pods()) {
@@ -172,7 +184,10 @@ void World::Nodes::AddHops(const Place& from, const Place& to, bool first,
 
 absl::Status World::Nodes::Start(const Place& from, Journey journey,
                                  std::vector<Journey>& out) const {
-  journey.states.resize(runners_.size());
+  journey.states.resize(fabric_.nodes().size());
+  if (from.kind == Place::Kind::kOutside) {
+    return Enter(from, std::move(journey), out);
+  }
   const Pod* pod = FindPod(from);
   if (pod != nullptr && !pod->spec.host_network) {
     const size_t node = IndexOf(pod->spec.node_name);
@@ -193,6 +208,48 @@ absl::Status World::Nodes::Start(const Place& from, Journey journey,
   return Travel(std::move(journey), node, "", 0, out);
 }
 
+absl::Status World::Nodes::Enter(const Place& from, Journey journey,
+                                 std::vector<Journey>& out) const {
+  EntryPoints entry;
+  if (from.name.empty()) {
+    entry = FindEntryPoints(cluster_, fabric_, journey.packet);
+  } else if (fabric_.FindNode(from.name) == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("node ", from.name, " is not in the cluster"));
+  } else {
+    entry.nodes = {from.name};
+    entry.by = "router";
+  }
+  if (entry.nodes.empty()) {
+    journey.fate = Trip::Fate::kDropped;
+    journey.reason = entry.reason;
+    return End(std::move(journey), out);
+  }
+  journey.probability /= static_cast<double>(entry.nodes.size());
+  for (const std::string& name : entry.nodes) {
+    Journey next = journey;
+    const size_t node = IndexOf(name);
+    const fabric::Interface* wire = fabric_.nodes()[node].FindInterface("eth0");
+    if (entry.node_port != 0) {
+      next.packet.dst_port = entry.node_port;
+      for (const IpPrefix& p : wire->addresses) {
+        if (p.address().family() != next.packet.family()) continue;
+        next.packet.dst = p.address();
+        break;
+      }
+    }
+    next.entered = next.packet;
+    Hop hop;
+    hop.kind = Hop::Kind::kRouter;
+    hop.mtu = wire->mtu;
+    hop.description = absl::StrCat(entry.by, " -> eth0 of node ", name);
+    next.legs.push_back(std::move(hop));
+    const absl::Status status = Travel(std::move(next), node, "eth0", 0, out);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status World::Nodes::End(Journey journey,
                                std::vector<Journey>& out) const {
   if (out.size() >= options_.max_trips) {
@@ -206,15 +263,17 @@ absl::Status World::Nodes::End(Journey journey,
 absl::Status World::Nodes::Travel(Journey journey, size_t node,
                                   const std::string& in, int visits,
                                   std::vector<Journey>& out) const {
-  const NodeRunner& runner = runners_[node];
+  absl::StatusOr<const NodeRunner*> runner = RunnerOf(node);
+  if (!runner.ok()) return runner.status();
   for (NodeRunner::Branch& branch :
-       runner.Run(journey.states[node], in, journey.packet)) {
+       (*runner)->Run(journey.states[node], in, journey.packet)) {
     Journey next = journey;
     next.probability *= branch.probability;
     next.states[node] = std::move(branch.state);
     NodeVisit visit;
     visit.node = fabric_.nodes()[node].node;
     visit.in = in;
+    visit.ipvs = options_.proxy.mode == ProxyMode::kIpvs;
     visit.entered = journey.packet;
     visit.rules = std::move(branch.rules);
     visit.left = branch.packet;
@@ -345,12 +404,18 @@ absl::Status World::Nodes::Finish(const Place& from, Journey there,
     t.reply_received = way.packet;
     // A reply to what a Pod sent must reach that Pod as the answer of whom it
     // was sent to.
-    t.reply_arrives = way.fate == Trip::Fate::kArrives &&
-                      way.packet.src == sent.dst && way.packet.dst == sent.src;
+    const Packet& asked = there.entered ? *there.entered : sent;
+    const Trip::Fate home =
+        there.entered ? Trip::Fate::kOutside : Trip::Fate::kArrives;
+    t.reply_arrives =
+        way.fate == home && way.packet.src == asked.dst &&
+        way.packet.dst == asked.src &&
+        (!asked.HasPorts() || (way.packet.src_port == asked.dst_port &&
+                               way.packet.dst_port == asked.src_port));
     if (!t.reply_arrives) {
-      t.reason = way.reason.empty() ? absl::StrCat("the reply arrives as ",
-                                                   way.packet.ToString())
-                                    : absl::StrCat("the reply: ", way.reason);
+      t.reason = way.fate == home ? absl::StrCat("the reply arrives as ",
+                                                 way.packet.ToString())
+                                  : absl::StrCat("the reply: ", way.reason);
     }
     trips.push_back(std::move(t));
   }
@@ -387,8 +452,6 @@ absl::StatusOr<World> World::Create(const Cluster& cluster,
       fabric::Fabric::FromCluster(cluster, options.fabric);
   if (!fabric.ok()) return fabric.status();
   auto nodes = std::make_unique<Nodes>(cluster, options, *std::move(fabric));
-  const absl::Status status = nodes->Compile();
-  if (!status.ok()) return status;
   return World(std::move(nodes));
 }
 

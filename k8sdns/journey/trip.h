@@ -54,6 +54,7 @@ struct NodeVisit {
   Packet left;        // as it leaves or is delivered
   // "forwarded", "delivered", "dropped", "rejected with X", "unknown: why".
   std::string verdict;
+  bool ipvs = false;  // kube-proxy runs in IPVS mode there
 };
 
 using Leg = std::variant<fabric::Hop, NodeVisit>;
@@ -87,7 +88,8 @@ struct Trip {
 };
 
 struct WorldOptions {
-  // hostname_override is set to each node's name in turn.
+  // hostname_override is set to each node's name in turn. In IPVS mode the
+  // nodes have served others before: any server of a service may be next.
   KubeProxyConfig proxy;
   proxy::Dialect dialect = proxy::Dialect::kV1_30;
   fabric::FabricOptions fabric;
@@ -95,20 +97,23 @@ struct WorldOptions {
   size_t max_trips = 10'000;
 };
 
-// The cluster with every node's rules compiled. Immutable; const functions may
-// run on several threads.
+// The cluster with its network and the rules of its nodes. `cluster` must
+// outlive it. Const functions may run on several threads.
 class World {
  public:
-  // Compiles for each node that a packet meets, when it is first met by
-  // Create(): O(nodes * services) time and memory.
+  // The rules of a node are compiled when the first packet meets it: O(services
+  // and endpoints) a node; errors of the configuration come up then.
   static absl::StatusOr<World> Create(const Cluster& cluster,
                                       const WorldOptions& options);
   World(World&&) noexcept;
   World& operator=(World&&) noexcept;
   ~World();
 
-  // Sends one packet from a Pod or a node, as the first of its flow, and lets
-  // the receiver answer. NotFound if `from` is unknown; ResourceExhausted.
+  // Sends one packet from a Pod, a node or a client outside, as the first of
+  // its flow, and lets the receiver answer. What a client outside sends enters
+  // by the node that Place::Outside() names; else by the node whose address it
+  // is, by any that a load balancer may choose, or not at all. NotFound if
+  // `from` is unknown; ResourceExhausted.
   absl::StatusOr<std::vector<Trip>> Send(const fabric::Place& from,
                                          const Packet& packet) const;
 

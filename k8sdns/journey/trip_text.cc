@@ -31,7 +31,17 @@ void AppendRule(const RuleLine& line, std::string& out) {
   absl::StrAppend(&out, "\n");
 }
 
-void AppendVisit(const NodeVisit& visit, std::string& out) {
+// Who rewrote the packet, if no rule did. IPVS keeps the destination of
+// requests and the source of replies; all the rest is conntrack's.
+absl::string_view Translator(const NodeVisit& visit,
+                             absl::string_view translation, bool reply) {
+  const bool ipvs =
+      visit.ipvs &&
+      absl::StartsWith(translation, reply ? "source" : "destination");
+  return ipvs ? "by IPVS" : "by conntrack";
+}
+
+void AppendVisit(const NodeVisit& visit, bool reply, std::string& out) {
   absl::StrAppend(&out, "  node ", visit.node,
                   visit.in.empty() ? ", sent by the node itself"
                                    : absl::StrCat(", in by ", visit.in),
@@ -46,7 +56,9 @@ void AppendVisit(const NodeVisit& visit, std::string& out) {
     }
   }
   for (const std::string& t : rest) {
-    if (!t.empty()) absl::StrAppend(&out, "    => by conntrack: ", t, "\n");
+    if (t.empty()) continue;
+    absl::StrAppend(&out, "    => ", Translator(visit, t, reply), ": ", t,
+                    "\n");
   }
   if (!visit.route.empty()) {
     absl::StrAppend(&out, "    route: ", visit.route, "\n");
@@ -56,10 +68,10 @@ void AppendVisit(const NodeVisit& visit, std::string& out) {
                   "\n");
 }
 
-void AppendLegs(const std::vector<Leg>& legs, std::string& out) {
+void AppendLegs(const std::vector<Leg>& legs, bool reply, std::string& out) {
   for (const Leg& leg : legs) {
     if (const auto* visit = std::get_if<NodeVisit>(&leg)) {
-      AppendVisit(*visit, out);
+      AppendVisit(*visit, reply, out);
     } else {
       absl::StrAppend(&out, "  ", std::get<fabric::Hop>(leg).description, "\n");
     }
@@ -88,7 +100,7 @@ absl::string_view FateText(Trip::Fate fate) {
 
 std::string Trip::ToString() const {
   std::string out;
-  AppendLegs(there, out);
+  AppendLegs(there, false, out);
   if (policy && (policy->egress.isolated || policy->ingress.isolated)) {
     absl::StrAppend(&out, "  NetworkPolicy: ", policy->egress.ToString(), "; ",
                     policy->ingress.ToString(), "\n");
@@ -102,7 +114,7 @@ std::string Trip::ToString() const {
   absl::StrAppend(&out, "\n");
   if (back.empty()) return out;
   absl::StrAppend(&out, "  the reply:\n");
-  AppendLegs(back, out);
+  AppendLegs(back, true, out);
   absl::StrAppend(&out,
                   reply_arrives ? "  the reply arrives: "
                                 : absl::StrCat("  lost: ", reason, ": "),
