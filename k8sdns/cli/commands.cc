@@ -7,9 +7,9 @@ namespace k8sdns::cli {
 
 std::span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      kWalkCommand,    kCompileCommand, kCheckCommand,
-      kResolveCommand, kDigCommand,     kResolvConfCommand,
-      kRulesCommand,   kGraphCommand,   kGenerateCommand,
+      kWalkCommand,    kCompileCommand,  kCheckCommand,      kDiffCommand,
+      kResolveCommand, kDigCommand,      kResolvConfCommand, kRulesCommand,
+      kGraphCommand,   kGenerateCommand,
   };
   return kCommands;
 }

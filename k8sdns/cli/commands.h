@@ -162,10 +162,44 @@ inline constexpr Command kCheckCommand = {
     kCheckFlags,
     &RunCheck};
 
+inline constexpr Flag kVariantFlag = {
+    "variant", 0, "VARIANT", "the spelling of legacy or nft", "legacy"};
+inline constexpr Flag kIpsetFlag = {"ipset", 0, "FILE",
+                                    "what ipset save prints on the node"};
+inline constexpr Flag kIpvsFlag = {"ipvs", 0, "FILE",
+                                   "what ipvsadm -Sn prints on the node"};
+
+int RunDiff(const Args& args, Streams streams);
+inline constexpr Flag kDiffFlags[] = {
+    {"expected", 'f', "FILE",
+     "the cluster: what kubectl get svc,endpointslices,endpoints,pods,nodes "
+     "-A -o yaml (or json) prints",
+     "", true},
+    {"actual", 'a', "FILE", "what iptables-save prints on the node"},
+    {"actual6", 0, "FILE", "what ip6tables-save prints on the node"},
+    kIpsetFlag,
+    kIpvsFlag,
+    kProxyConfigFlag,
+    kDialectFlag,
+    {"node", 'n', "NAME", "the node; else the configuration's own"},
+    {"mode", 0, "MODE", "iptables or ipvs; else the configuration's own"},
+    kVariantFlag,
+    kOutputFlag,
+};
+inline constexpr Command kDiffCommand = {
+    "diff",
+    "what a node's tables hold, against what kube-proxy should have written "
+    "(exit code 1: drift)",
+    "",
+    "k8sdns diff --expected cluster.yaml --actual iptables-save.txt -c "
+    "kube-proxy.yaml --node node-1",
+    kDiffFlags,
+    &RunDiff};
+
 int RunRules(const Args& args, Streams streams);
 inline constexpr Flag kRulesFlags[] = {
     {"family", 0, "4|6", "the dump is of iptables or of ip6tables", "4"},
-    {"variant", 0, "VARIANT", "the spelling of legacy or nft", "legacy"},
+    kVariantFlag,
 };
 inline constexpr Command kRulesCommand = {
     "rules",     "reads an iptables-save dump and prints it canonically",

@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "k8sdns/cluster/endpoints_controller.h"
 #include "k8sdns/cluster/manifest_reader.h"
+#include "k8sdns/ipvs/ipvsadm_save.h"
+#include "k8sdns/netfilter/iptables_save.h"
 
 namespace k8sdns::cli {
 namespace {
@@ -168,6 +170,48 @@ absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "--network: found \"", args.Get("network"), "\", expected ", known));
+}
+
+absl::StatusOr<netfilter::Ruleset> LoadRules(const std::string& file,
+                                             IpFamily family, const Args& args,
+                                             Streams streams) {
+  const std::string variant = args.Get("variant");
+  if (variant != "legacy" && variant != "nft") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--variant: found \"", variant, "\", expected legacy or nft"));
+  }
+  absl::StatusOr<std::string> text = ReadInput(file, streams);
+  if (!text.ok()) return text.status();
+  netfilter::ParseOptions options;
+  options.variant =
+      variant == "nft" ? netfilter::Variant::kNft : netfilter::Variant::kLegacy;
+  options.keep_unknown_extensions = true;
+  std::vector<netfilter::ParseError> errors;
+  absl::StatusOr<netfilter::Ruleset> rules =
+      netfilter::ParseIptablesSave(*text, family, options, &errors);
+  if (rules.ok() || errors.empty()) return rules;
+  std::string message;
+  for (const netfilter::ParseError& e : errors) {
+    absl::StrAppend(&message, message.empty() ? "" : "\n", file, ": ",
+                    e.ToString());
+  }
+  return absl::InvalidArgumentError(message);
+}
+
+absl::StatusOr<netfilter::IpSets> LoadIpSets(const std::string& file,
+                                             Streams streams) {
+  absl::StatusOr<std::string> text = ReadInput(file, streams);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<netfilter::IpSets> sets = netfilter::ParseIpsetSave(*text);
+  if (sets.ok()) return sets;
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ": ", sets.status().message()));
+}
+
+absl::StatusOr<ipvs::Table> LoadIpvs(const std::string& file, Streams streams) {
+  absl::StatusOr<std::string> text = ReadInput(file, streams);
+  if (!text.ok()) return text.status();
+  return ipvs::ReadIpvsadm(*text, file);
 }
 
 absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,

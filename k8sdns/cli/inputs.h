@@ -13,7 +13,10 @@
 #include "k8sdns/cluster/kubelet_config.h"
 #include "k8sdns/dns/kubelet_dns.h"
 #include "k8sdns/fabric/fabric.h"
+#include "k8sdns/ipvs/virtual_server.h"
 #include "k8sdns/journey/name_lookup.h"
+#include "k8sdns/netfilter/ipset_save.h"
+#include "k8sdns/netfilter/ruleset.h"
 #include "k8sdns/proxy/dialect.h"
 
 namespace k8sdns::cli {
@@ -52,6 +55,15 @@ absl::StatusOr<proxy::Dialect> ReadDialect(const Args& args);
 
 // From --network.
 absl::StatusOr<fabric::FabricOptions> ReadFabricOptions(const Args& args);
+
+// Dumps of a node: iptables-save (in the spelling of --variant), ipset save,
+// ipvsadm -Sn. Matches and targets that are not known are kept as written.
+absl::StatusOr<netfilter::Ruleset> LoadRules(const std::string& file,
+                                             IpFamily family, const Args& args,
+                                             Streams streams);
+absl::StatusOr<netfilter::IpSets> LoadIpSets(const std::string& file,
+                                             Streams streams);
+absl::StatusOr<ipvs::Table> LoadIpvs(const std::string& file, Streams streams);
 
 // The flag as a number; an error names the flag and the range.
 absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,
