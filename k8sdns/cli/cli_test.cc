@@ -122,6 +122,26 @@ TEST(CliTest, CompileExplainsAndKnowsBothModes) {
             kError);
 }
 
+TEST(CliTest, ModesSaysWhereIptablesAndIpvsDiffer) {
+  const Result all = RunWords({"modes", "-f", kCluster});
+  EXPECT_EQ(all.code, kFindings) << all.err;
+  EXPECT_THAT(all.out, HasSubstr("ping of the cluster IP, from pod default/"));
+  const Result json = RunWords({"modes", "-f", kCluster, "-o", "json"});
+  EXPECT_THAT(json.out, HasSubstr("\"ipvs\": {\n"));
+  const std::string pod = "default/netshoot-deploy-5f8cfd5d94-xxlxp";
+  const Result one = RunWords(
+      {"modes", "-f", kCluster, "--from", pod, "--to", "10.96.0.10:53/UDP"});
+  EXPECT_EQ(one.code, kOk) << one.err;
+  EXPECT_THAT(one.out, StartsWith("0 of 1 probes end differently"));
+  EXPECT_THAT(
+      RunWords({"modes", "-f", kCluster, "--from", pod, "--to", "x"}).err,
+      HasSubstr("--to: found \"x\", expected ADDRESS:PORT"));
+  EXPECT_THAT(RunWords({"modes", "-f", kCluster, "--from", "node:z", "--to",
+                        "10.96.0.10:53"})
+                  .err,
+              HasSubstr("--from: no node z in the cluster"));
+}
+
 TEST(CliTest, DigAnswersAsTheClustersServer) {
   const Result r = RunWords({"dig", "-f", kCluster,
                              "kube-dns.kube-system.svc.cluster.local", "AAAA"});

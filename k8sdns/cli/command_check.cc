@@ -1,7 +1,4 @@
 // k8sdns check: all findings, as text, JSON or SARIF.
-#include <google/protobuf/struct.pb.h>
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
 #include <ostream>
 #include <set>
@@ -12,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "k8sdns/cli/commands.h"
 #include "k8sdns/cli/inputs.h"
+#include "k8sdns/cli/json_document.h"
 #include "k8sdns/cluster/finding.h"
 #include "k8sdns/dns/findings.h"
 #include "k8sdns/journey/diagnose.h"
@@ -22,30 +20,6 @@ namespace k8sdns::cli {
 namespace {
 
 using google::protobuf::Struct;
-using google::protobuf::Value;
-
-void Set(Struct& to, const char* key, const std::string& text) {
-  if (!text.empty()) (*to.mutable_fields())[key].set_string_value(text);
-}
-Struct& SetStruct(Struct& to, const char* key) {
-  return *(*to.mutable_fields())[key].mutable_struct_value();
-}
-Struct& AddStruct(Struct& to, const char* key) {
-  return *(*to.mutable_fields())[key]
-              .mutable_list_value()
-              ->add_values()
-              ->mutable_struct_value();
-}
-
-std::string Render(const Struct& document) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  std::string out;
-  // Every text of a finding has been read as UTF-8 by the manifest reader.
-  const auto status =
-      google::protobuf::util::MessageToJsonString(document, &out, options);
-  return status.ok() ? out : absl::StrCat("{}\n");
-}
 
 std::string ToJson(const std::vector<Finding>& findings) {
   Struct document;

@@ -105,6 +105,30 @@ inline constexpr Command kWalkCommand = {
     kWalkFlags,
     &RunWalk};
 
+int RunModes(const Args& args, Streams streams);
+inline constexpr Flag kModesFlags[] = {
+    kClusterFlag,
+    kProxyConfigFlag,
+    kDialectFlag,
+    kNetworkFlag,
+    {"from", 0, "PLACE",
+     "compare one packet only, from NAMESPACE/POD, node:NAME, outside or "
+     "outside:NODE (the node it enters by)"},
+    {"to", 0, "ADDRESS:PORT",
+     "its destination, perhaps with /UDP or /SCTP: 10.96.0.10:53/UDP"},
+    {"source", 0, "ADDRESS", "its source; else the first address of --from"},
+    {"max-probes", 0, "N", "how many packets are tried at most", "10000"},
+    kOutputFlag,
+};
+inline constexpr Command kModesCommand = {
+    "modes",
+    "where packets fare differently under kube-proxy's iptables mode and IPVS "
+    "mode (exit code 1: they do)",
+    "",
+    "k8sdns modes -f cluster.yaml -c kube-proxy.yaml",
+    kModesFlags,
+    &RunModes};
+
 int RunResolve(const Args& args, Streams streams);
 inline constexpr Flag kResolveFlags[] = {
     kClusterFlag,

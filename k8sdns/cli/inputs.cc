@@ -13,6 +13,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "k8sdns/cluster/endpoints_controller.h"
 #include "k8sdns/cluster/manifest_reader.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
@@ -212,6 +213,81 @@ absl::StatusOr<ipvs::Table> LoadIpvs(const std::string& file, Streams streams) {
   absl::StatusOr<std::string> text = ReadInput(file, streams);
   if (!text.ok()) return text.status();
   return ipvs::ReadIpvsadm(*text, file);
+}
+
+absl::StatusOr<fabric::Place> ReadPlace(absl::string_view flag,
+                                        absl::string_view text,
+                                        const Cluster& cluster) {
+  using fabric::Place;
+  if (text == "outside") return Place::Outside();
+  const bool outside = absl::ConsumePrefix(&text, "outside:");
+  if (outside || absl::ConsumePrefix(&text, "node:")) {
+    if (cluster.nodes().Find(text) == nullptr) {
+      return absl::NotFoundError(
+          absl::StrCat("--", flag, ": no node ", text, " in the cluster"));
+    }
+    return outside ? Place::Outside(text) : Place::OfNode(text);
+  }
+  const Pod* pod = FindPod(cluster, text);
+  if (pod == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("--", flag, ": no Pod ", text, " in the cluster"));
+  }
+  return Place::OfPod(pod->metadata.namespace_, pod->metadata.name);
+}
+
+std::optional<Packet> ReadTarget(absl::string_view text) {
+  Packet packet;
+  const size_t slash = text.find('/');
+  if (slash != absl::string_view::npos) {
+    const auto protocol = ParseKubernetesProtocol(text.substr(slash + 1));
+    if (!protocol) return std::nullopt;
+    packet.protocol = *protocol;
+    text = text.substr(0, slash);
+  }
+  if (const auto socket = SocketAddress::Parse(text)) {
+    packet.dst = socket->address;
+    packet.dst_port = socket->port;
+    return packet;
+  }
+  const auto address = IpAddress::Parse(text);
+  if (!address || slash != absl::string_view::npos) return std::nullopt;
+  return Packet::IcmpEcho(*address, *address, 1);
+}
+
+absl::StatusOr<Packet> PacketFrom(const fabric::Place& place,
+                                  const Cluster& cluster, Packet target,
+                                  absl::string_view source) {
+  constexpr uint16_t kClientPort = 50000;
+  if (target.HasPorts()) target.src_port = kClientPort;
+  if (!source.empty()) {
+    const auto address = IpAddress::Parse(source);
+    if (!address || address->family() != target.family()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--source: found \"", source,
+                       "\", expected an address of the target's family"));
+    }
+    target.src = *address;
+    return target;
+  }
+  std::vector<std::string> own;
+  if (place.kind == fabric::Place::Kind::kOutside) {
+    own = {"203.0.113.7", "2001:db8::7"};
+  } else if (place.kind == fabric::Place::Kind::kPod) {
+    own = cluster.pods().Find(place.namespace_, place.name)->Addresses();
+  } else {
+    for (const NodeAddress& a : cluster.nodes().Find(place.name)->addresses) {
+      if (a.type == NodeAddressType::kInternalIp) own.push_back(a.address);
+    }
+  }
+  for (const std::string& text : own) {
+    const auto address = IpAddress::ParseSloppy(text);
+    if (!address || address->family() != target.family()) continue;
+    target.src = *address;
+    return target;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      place.ToString(), " has no ", IpFamilyName(target.family()), " address"));
 }
 
 absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,

@@ -15,6 +15,7 @@
 #include "k8sdns/fabric/fabric.h"
 #include "k8sdns/ipvs/virtual_server.h"
 #include "k8sdns/journey/name_lookup.h"
+#include "k8sdns/net/packet.h"
 #include "k8sdns/netfilter/ipset_save.h"
 #include "k8sdns/netfilter/ruleset.h"
 #include "k8sdns/proxy/dialect.h"
@@ -64,6 +65,19 @@ absl::StatusOr<netfilter::Ruleset> LoadRules(const std::string& file,
 absl::StatusOr<netfilter::IpSets> LoadIpSets(const std::string& file,
                                              Streams streams);
 absl::StatusOr<ipvs::Table> LoadIpvs(const std::string& file, Streams streams);
+// "NAMESPACE/POD", "node:NAME", "outside", "outside:NODE". `flag` is named in
+// errors.
+absl::StatusOr<fabric::Place> ReadPlace(absl::string_view flag,
+                                        absl::string_view text,
+                                        const Cluster& cluster);
+// "ADDRESS:PORT", "ADDRESS:PORT/PROTOCOL", or an address alone (a ping);
+// nullopt if it is none of these.
+std::optional<Packet> ReadTarget(absl::string_view text);
+// The first packet from there to `target`: from `source`, or if that is empty
+// from the place's own address (outside: 203.0.113.7 or 2001:db8::7).
+absl::StatusOr<Packet> PacketFrom(const fabric::Place& place,
+                                  const Cluster& cluster, Packet target,
+                                  absl::string_view source);
 
 // The flag as a number; an error names the flag and the range.
 absl::StatusOr<int64_t> ReadInt(const Args& args, absl::string_view flag,

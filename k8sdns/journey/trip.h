@@ -87,6 +87,9 @@ struct Trip {
   std::string ToString() const;
 };
 
+// "arrives", "dropped", "rejected", "denied", "outside", "unknown".
+absl::string_view FateName(Trip::Fate fate);
+
 struct WorldOptions {
   // hostname_override is set to each node's name in turn. In IPVS mode the
   // nodes have served others before: any server of a service may be next.

@@ -98,6 +98,24 @@ absl::string_view FateText(Trip::Fate fate) {
 
 }  // namespace
 
+absl::string_view FateName(Trip::Fate fate) {
+  switch (fate) {
+    case Trip::Fate::kArrives:
+      return "arrives";
+    case Trip::Fate::kDropped:
+      return "dropped";
+    case Trip::Fate::kRejected:
+      return "rejected";
+    case Trip::Fate::kDenied:
+      return "denied";
+    case Trip::Fate::kOutside:
+      return "outside";
+    case Trip::Fate::kUnknown:
+      return "unknown";
+  }
+  return "";
+}
+
 std::string Trip::ToString() const {
   std::string out;
   AppendLegs(there, false, out);

@@ -43,27 +43,9 @@ void Fill(const Leg& from, v1::Leg& to) {
   link.set_overhead(hop.overhead);
 }
 
-const char* FateName(Trip::Fate fate) {
-  switch (fate) {
-    case Trip::Fate::kArrives:
-      return "arrives";
-    case Trip::Fate::kDropped:
-      return "dropped";
-    case Trip::Fate::kRejected:
-      return "rejected";
-    case Trip::Fate::kDenied:
-      return "denied";
-    case Trip::Fate::kOutside:
-      return "outside";
-    case Trip::Fate::kUnknown:
-      return "unknown";
-  }
-  return "";
-}
-
 void Fill(const Trip& from, v1::Trip& to) {
   to.set_probability(from.probability);
-  to.set_fate(FateName(from.fate));
+  to.set_fate(std::string(FateName(from.fate)));
   to.set_reason(from.reason);
   to.set_sent(from.sent.ToString());
   to.set_received(from.received.ToString());
