@@ -122,6 +122,39 @@ TEST(CliTest, CompileExplainsAndKnowsBothModes) {
             kError);
 }
 
+TEST(CliTest, WalkStartsAnywhereAndDraws) {
+  const Result nowhere =
+      RunWords({"walk", "-f", kCluster, "--from", "outside", "10.96.0.10:53"});
+  EXPECT_EQ(nowhere.code, kOk) << nowhere.err;
+  EXPECT_THAT(nowhere.out,
+              HasSubstr("nothing outside routes 10.96.0.10 to the cluster"));
+  const std::string node = "node:ip-172-31-20-20.us-east-2.compute.internal";
+  const std::vector<std::string> words = {"walk",   "-f", kCluster,
+                                          "--from", node, "10.96.0.10:53/UDP"};
+  for (const auto& [format, start] :
+       std::vector<std::pair<std::string, std::string>>{
+           {"text", "From node ip-172-31-20-20"},
+           {"json", "{\n \"name\": \"10.96.0.10:53\""},
+           {"dot", "digraph {"},
+           {"mermaid", "flowchart TB\n"},
+           {"svg", "<svg "},
+           {"html", "<!DOCTYPE html>"}}) {
+    std::vector<std::string> w = words;
+    w.insert(w.end(), {"-o", format});
+    const Result r = RunWords(w);
+    EXPECT_EQ(r.code, kOk) << r.err;
+    EXPECT_THAT(r.out, StartsWith(start));
+    EXPECT_THAT(r.out, HasSubstr("KUBE-SEP-"));
+  }
+  EXPECT_THAT(
+      RunWords({"walk", "-f", kCluster, "--from", node, "kube-dns"}).err,
+      HasSubstr("only a Pod looks up the name \"kube-dns\""));
+  EXPECT_THAT(RunWords({"walk", "-f", kCluster, "--from", node, "10.96.0.10:53",
+                        "-o", "poem"})
+                  .err,
+              HasSubstr("--output: found \"poem\""));
+}
+
 TEST(CliTest, ModesSaysWhereIptablesAndIpvsDiffer) {
   const Result all = RunWords({"modes", "-f", kCluster});
   EXPECT_EQ(all.code, kFindings) << all.err;

@@ -82,7 +82,11 @@ inline constexpr Flag kNetworkFlag = {
 int RunWalk(const Args& args, Streams streams);
 inline constexpr Flag kWalkFlags[] = {
     kClusterFlag,
-    kFromFlag,
+    {"from", 0, "PLACE",
+     "where it starts: NAMESPACE/POD; for an ADDRESS:PORT also node:NAME, "
+     "outside, or outside:NODE (the node it enters by)"},
+    {"source", 0, "ADDRESS",
+     "with ADDRESS:PORT: the packet's source; else the place's own"},
     kProxyConfigFlag,
     kDialectFlag,
     kKubeletConfigFlag,
@@ -93,13 +97,15 @@ inline constexpr Flag kWalkFlags[] = {
     {"port", 'p', "PORT",
      "where the Pod connects after the lookup: 443, 53/UDP; else the first "
      "port of the Service"},
-    kOutputFlag,
+    {"output", 'o', "FORMAT",
+     "text, json, dot, mermaid, svg or html (a page to send to somebody)",
+     "text"},
 };
 inline constexpr Command kWalkCommand = {
     "walk",
     "a Pod looks up a name: the file, the queries, every rule, the way there "
-    "and back",
-    "NAME",
+    "and back; or any packet's way there and back",
+    "NAME|ADDRESS:PORT",
     "k8sdns walk -f cluster.yaml -c kube-proxy.yaml --kubelet kubelet.yaml "
     "--from default/web-0 kube-dns.kube-system",
     kWalkFlags,

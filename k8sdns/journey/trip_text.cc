@@ -1,23 +1,13 @@
 // Trips as a person reads them.
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "k8sdns/journey/translations.h"
 #include "k8sdns/journey/trip.h"
 
 namespace k8sdns::journey {
 namespace {
-
-// Whether this rule is the one that rewrote the packet so.
-bool Rewrites(const RuleLine& line, absl::string_view translation) {
-  if (absl::StartsWith(translation, "destination")) {
-    return absl::StrContains(line.text, "-j DNAT") ||
-           absl::StrContains(line.text, "-j REDIRECT");
-  }
-  return absl::StrContains(line.text, "-j MASQUERADE") ||
-         absl::StrContains(line.text, "-j SNAT");
-}
 
 void AppendRule(const RuleLine& line, std::string& out) {
   absl::StrAppendFormat(&out, "    %-7s%-29s", line.table, line.chain);
@@ -29,16 +19,6 @@ void AppendRule(const RuleLine& line, std::string& out) {
   absl::StrAppend(&out, line.text);
   if (line.mark != 0) absl::StrAppendFormat(&out, "   [mark 0x%x]", line.mark);
   absl::StrAppend(&out, "\n");
-}
-
-// Who rewrote the packet, if no rule did. IPVS keeps the destination of
-// requests and the source of replies; all the rest is conntrack's.
-absl::string_view Translator(const NodeVisit& visit,
-                             absl::string_view translation, bool reply) {
-  const bool ipvs =
-      visit.ipvs &&
-      absl::StartsWith(translation, reply ? "source" : "destination");
-  return ipvs ? "by IPVS" : "by conntrack";
 }
 
 void AppendVisit(const NodeVisit& visit, bool reply, std::string& out) {

@@ -159,7 +159,30 @@ absl::StatusOr<Walk> TakeWalk(const Cluster& cluster,
   return walk;
 }
 
+absl::StatusOr<Walk> TakeWalkTo(const Cluster& cluster,
+                                const WorldOptions& options,
+                                const fabric::Place& from,
+                                const Packet& packet) {
+  absl::StatusOr<World> world = World::Create(cluster, options);
+  if (!world.ok()) return world.status();
+  absl::StatusOr<std::vector<Trip>> trips = world->Send(from, packet);
+  if (!trips.ok()) return trips.status();
+  Walk walk;
+  walk.sender = from.ToString();
+  walk.name = packet.HasPorts()
+                  ? SocketAddress{packet.dst, packet.dst_port}.ToString()
+                  : packet.dst.ToString();
+  walk.connection = packet;
+  walk.connection_trips = *std::move(trips);
+  return walk;
+}
+
 std::string Walk::ToString() const {
+  if (pod.empty()) {
+    std::string out = absl::StrCat("From ", sender, " to ", name, "\n");
+    AppendTrips(connection, connection_trips, out);
+    return out;
+  }
   std::string out =
       absl::StrCat("Pod ", pod, " (", pod_address, ", node ", node,
                    ") looks up ", name, "\n\n1. The file and the queries\n");

@@ -4,6 +4,8 @@
 //
 //   absl::StatusOr<Walk> walk = TakeWalk(cluster, node_dns, {}, request);
 //   std::cout << walk->ToString();
+//
+// Without a name, TakeWalkTo() follows one packet from anywhere.
 #ifndef K8SDNS_JOURNEY_WALK_H_
 #define K8SDNS_JOURNEY_WALK_H_
 
@@ -14,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/dns/kubelet_dns.h"
+#include "k8sdns/fabric/fabric.h"
 #include "k8sdns/journey/name_lookup.h"
 #include "k8sdns/journey/trip.h"
 
@@ -32,7 +35,9 @@ struct WalkRequest {
 };
 
 struct Walk {
-  std::string pod;          // "default/web-0"
+  // "default/web-0"; empty, and no lookup, after TakeWalkTo().
+  std::string pod;
+  std::string sender;  // after TakeWalkTo(): "pod default/web-0", "outside"
   std::string pod_address;  // its first address
   std::string node;
   std::string name;
@@ -53,6 +58,13 @@ absl::StatusOr<Walk> TakeWalk(const Cluster& cluster,
                               const dns::NodeDns& node_dns,
                               const WorldOptions& options,
                               const WalkRequest& request);
+
+// The way of one packet from a Pod, a node or outside, without a lookup; its
+// `name` is the packet's destination. Errors as World::Send().
+absl::StatusOr<Walk> TakeWalkTo(const Cluster& cluster,
+                                const WorldOptions& options,
+                                const fabric::Place& from,
+                                const Packet& packet);
 
 }  // namespace k8sdns::journey
 

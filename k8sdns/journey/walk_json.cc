@@ -98,10 +98,11 @@ void Fill(const NameLookup& from, v1::Lookup& to) {
 absl::StatusOr<std::string> WalkToJson(const Walk& walk) {
   v1::Walk message;
   message.set_pod(walk.pod);
+  message.set_sender(walk.sender);
   message.set_pod_address(walk.pod_address);
   message.set_node(walk.node);
   message.set_name(walk.name);
-  Fill(walk.lookup, *message.mutable_lookup());
+  if (!walk.pod.empty()) Fill(walk.lookup, *message.mutable_lookup());
   if (!walk.query_trips.empty()) message.set_query(walk.query.ToString());
   for (const Trip& t : walk.query_trips) Fill(t, *message.add_query_trips());
   if (!walk.connection_trips.empty()) {
