@@ -233,7 +233,7 @@ class JsonSource {
         }
         Value inner;
         inner.json = field.value();
-        inner.start = inner.json.raw_json_token().data();
+        if (!Begin(inner)) break;
         f(Key{field.key().raw()}, inner, false);
         if (failed()) break;
       }
@@ -256,7 +256,7 @@ class JsonSource {
           Fail(error, nullptr);
           break;
         }
-        inner.start = inner.json.raw_json_token().data();
+        if (!Begin(inner)) break;
         f(inner);
         if (failed()) break;
       }
@@ -276,7 +276,7 @@ class JsonSource {
       }
       Value inner;
       inner.json = field.value();
-      inner.start = inner.json.raw_json_token().data();
+      if (!Begin(inner)) return;
       const bool stop = f(Key{field.key().raw()}, inner);
       if (failed_) return;
       if (stop) break;
@@ -313,6 +313,15 @@ class JsonSource {
     const std::string_view token = value.json.raw_json_token();
     return absl::StripTrailingAsciiWhitespace(
         absl::string_view(token.data(), token.size()));
+  }
+
+  // Finds where a value starts. False where the text ends instead of it: what
+  // On-Demand gives then lies in the padding.
+  bool Begin(Value& value) {
+    value.start = value.json.raw_json_token().data();
+    if (value.start < text_.data() + text_.size()) return true;
+    Fail(simdjson::TAPE_ERROR, nullptr);
+    return false;
   }
 
   bool Open(Value& value) {

@@ -438,6 +438,25 @@ TEST(ReadCluster, DeepNestingIsRefused) {
               HasSubstr("deeper nesting"));
 }
 
+TEST(ReadCluster, ATextThatIsNotThere) {
+  EXPECT_FALSE(ReadCluster(absl::string_view(), "f").ok());
+  EXPECT_FALSE(ReadCluster("", "f").ok());
+}
+
+// simdjson's tokens reach into the padding where a value is missing.
+TEST(ReadCluster, JsonThatEndsBeforeAValue) {
+  const std::string whole =
+      R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},)"
+      R"("spec":{"clusterIP":"10.0.0.1","ports":[{"port":80}]}})";
+  for (size_t length = 1; length < whole.size(); ++length) {
+    // What follows the text in memory must not matter.
+    const std::string quotes = whole.substr(0, length) + std::string(80, '"');
+    EXPECT_THAT(ErrorsOf(absl::string_view(quotes).substr(0, length)),
+                HasSubstr("broken"))
+        << length;
+  }
+}
+
 // --- YAML's own features ---------------------------------------------------
 
 TEST(ReadCluster, ScalarsAreWhatKubectlTakesThemFor) {

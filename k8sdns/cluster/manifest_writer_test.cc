@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -214,6 +215,15 @@ TEST(WriteYaml, AListMayBeWrittenPieceByPiece) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->services().size(), 3u);
   EXPECT_EQ(WriteYaml(*cluster), out);
+}
+
+// The reader takes objects without what the API demands; so must it take what
+// is printed for them.
+TEST(WriteYaml, APortWithoutANumberHasNone) {
+  Service s;
+  s.metadata.name = "a";
+  s.spec.ports.resize(1);
+  EXPECT_FALSE(absl::StrContains(WriteYaml(s), "port:")) << WriteYaml(s);
 }
 
 }  // namespace

@@ -158,7 +158,7 @@ constexpr Field kServicePort[] = {
     K8SDNS_FIELD(ServicePort, name, "name", 1),
     K8SDNS_FIELD(ServicePort, node_port, "nodePort", 5)
         .Checked(Check::kPortOrZero),
-    K8SDNS_FIELD(ServicePort, port, "port", 3).Checked(Check::kPort).Always(),
+    K8SDNS_FIELD(ServicePort, port, "port", 3).Checked(Check::kPort),
     K8SDNS_FIELD(ServicePort, protocol, "protocol", 2).Always(),
     K8SDNS_FIELD(ServicePort, target_port, "targetPort", 4)
         .Checked(Check::kPortOrZero),
@@ -319,8 +319,7 @@ K8SDNS_OBJECT(Endpoints, "Endpoints", kEndpoints);
 namespace {
 constexpr Field kContainerPort[] = {
     K8SDNS_FIELD(ContainerPort, container_port, "containerPort", 2)
-        .Checked(Check::kPort)
-        .Always(),
+        .Checked(Check::kPort),
     K8SDNS_FIELD(ContainerPort, host_ip, "hostIP", 4).Checked(Check::kIp),
     K8SDNS_FIELD(ContainerPort, host_port, "hostPort", 3)
         .Checked(Check::kPortOrZero),

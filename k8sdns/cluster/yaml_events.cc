@@ -48,9 +48,10 @@ YamlEvents::YamlEvents(absl::string_view text, ReadLog& log)
     Fail({}, "no memory", "some");
     return;
   }
+  // libyaml asserts that there is a text, also an empty one.
+  const char* const data = text.data() == nullptr ? "" : text.data();
   yaml_parser_set_input_string(
-      &parser_, reinterpret_cast<const unsigned char*>(text.data()),
-      text.size());
+      &parser_, reinterpret_cast<const unsigned char*>(data), text.size());
 }
 
 YamlEvents::~YamlEvents() {

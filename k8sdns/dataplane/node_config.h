@@ -12,6 +12,7 @@
 #ifndef K8SDNS_DATAPLANE_NODE_CONFIG_H_
 #define K8SDNS_DATAPLANE_NODE_CONFIG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -97,6 +98,10 @@ struct NodeConfig {
   // themselves. Else TCP is answered by RST, UDP by port unreachable, echo
   // requests by echo replies, as on a node without any server.
   bool has_listeners = false;
+
+  // A limit: n rules that draw at random and do not end a packet's way give
+  // 2^n outcomes. Those over the limit are one outcome, kUnknown.
+  size_t max_outcomes = 65536;
 
   // The sysctl or `otherwise`.
   int64_t Sysctl(const std::string& name, int64_t otherwise) const;

@@ -1,5 +1,7 @@
 #include "k8sdns/dataplane/node_dataplane.h"
 
+#include <algorithm>
+
 namespace k8sdns::dataplane {
 namespace {
 
@@ -104,11 +106,19 @@ std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
                                          bool traced) const {
   std::vector<Branch> branches;
   Decisions decisions;
+  double seen = 0;
   do {
     Branch branch;
     branch.after = state_;
+    if (branches.size() + 1 >= tables_->max_outcomes) {
+      branch.outcome.verdict = {Verdict::kUnknown, "too many outcomes", ""};
+      branch.probability = std::max(0.0, 1 - seen);
+      branches.push_back(std::move(branch));
+      break;
+    }
     branch.outcome = Run(*tables_, arrival, traced, branch.after, decisions);
     branch.probability = decisions.probability();
+    seen += branch.probability;
     branches.push_back(std::move(branch));
   } while (decisions.Next());
   return branches;

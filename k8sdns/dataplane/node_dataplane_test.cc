@@ -33,13 +33,14 @@ NodeConfig TwoPods() {
   return node;
 }
 
-NodeDataplane Node(absl::string_view rules) {
+NodeDataplane Node(absl::string_view rules,
+                   const NodeConfig& config = TwoPods()) {
   netfilter::ParseOptions options;
   options.keep_unknown_extensions = true;
   auto parsed = netfilter::ParseIptablesSave(rules, IpFamily::kIpv4, options);
   EXPECT_TRUE(parsed.ok()) << parsed.status();
   auto shared = std::make_shared<netfilter::Ruleset>(*std::move(parsed));
-  return NodeDataplane(TwoPods(), std::make_shared<LinearMatcher>(shared),
+  return NodeDataplane(config, std::make_shared<LinearMatcher>(shared),
                        nullptr);
 }
 
@@ -82,6 +83,26 @@ TEST(NodeDataplane, ARandomRuleSplitsTheWorld) {
   EXPECT_EQ(branches[0].outcome.out, "veth-a");
   EXPECT_EQ(branches[1].outcome.out, "veth-b");
   EXPECT_DOUBLE_EQ(branches[0].probability + branches[1].probability, 1);
+}
+
+TEST(NodeDataplane, TooManyOutcomesAreCutShort) {
+  std::string rules = "*mangle\n";
+  for (int i = 0; i < 40; ++i) {
+    rules +=
+        "-A PREROUTING -m statistic --mode random --probability 0.5 "
+        "-j MARK --set-mark 1\n";
+  }
+  rules += "COMMIT\n";
+  NodeConfig config = TwoPods();
+  config.max_outcomes = 100;
+  const std::vector<Branch> branches =
+      Node(rules, config)
+          .Match(Arrival::On("eth0", Udp("203.0.113.7:4000", "10.96.0.10:53")));
+  ASSERT_EQ(branches.size(), 100u);
+  EXPECT_EQ(branches.back().outcome.verdict.kind, Verdict::kUnknown);
+  double sum = 0;
+  for (const Branch& b : branches) sum += b.probability;
+  EXPECT_DOUBLE_EQ(sum, 1);
 }
 
 TEST(NodeDataplane, TheFlowStaysAndItsReplyIsTranslatedBack) {

@@ -4,6 +4,7 @@
 #ifndef K8SDNS_DATAPLANE_PACKET_WALK_H_
 #define K8SDNS_DATAPLANE_PACKET_WALK_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -19,10 +20,13 @@ namespace k8sdns::dataplane {
 // What does not change while packets pass.
 struct NodeTables {
   explicit NodeTables(const NodeConfig& config)
-      : routing(config), has_listeners(config.has_listeners) {}
+      : routing(config),
+        has_listeners(config.has_listeners),
+        max_outcomes(config.max_outcomes) {}
 
   Routing routing;
   bool has_listeners;
+  size_t max_outcomes;
   ConntrackOptions conntrack;
   IpvsOptions ipvs;
   // By family: whether a rule needs conntrack. Without one the kernel does not

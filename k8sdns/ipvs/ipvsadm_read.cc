@@ -98,7 +98,7 @@ constexpr OptionInfo kOptions[] = {
 
 const OptionInfo* FindOption(char letter) {
   for (const OptionInfo& info : kOptions) {
-    if (info.letter == letter) return &info;
+    if (letter != 0 && info.letter == letter) return &info;
   }
   return nullptr;
 }
@@ -552,6 +552,12 @@ class Reader {
                                 uint64_t{1} << kIpip;
     if ((line.given & forwarding) == 0) {
       line.real.forwarding = Forwarding::kRoute;
+    }
+    // The kernel's ip_vs_add_dest().
+    if (line.real.forwarding == Forwarding::kTunnel &&
+        line.extra.tunnel == TunnelType::kGue && line.extra.tunnel_port == 0 &&
+        line.command != kDeleteReal) {
+      return Refuse(given_words_[kTunType], "gue needs a --tun-port");
     }
     if (line.real.forwarding != Forwarding::kTunnel &&
         line.real.address.family() != line.server.key.family) {

@@ -108,6 +108,17 @@ TEST(IpvsadmSave, SortsAsIpvsadmDoes) {
             "-A -t [fd00::1]:80 -s rr\n");
 }
 
+TEST(IpvsadmSave, GueNeedsAPort) {
+  EXPECT_THAT(ErrorOf("-A -t 10.0.0.1:80\n"
+                      "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i --tun-type gue\n"),
+              HasSubstr("f:2:37: \"--tun-type\": gue needs a --tun-port"));
+}
+
+TEST(IpvsadmSave, ANulIsNoOption) {
+  EXPECT_FALSE(
+      ReadIpvsadm(absl::string_view("-A -\0 10.0.0.1:80", 17), "f").ok());
+}
+
 TEST(IpvsadmSave, NamesInPlaceOfNumbers) {
   NameService names;
   const IpAddress web = *IpAddress::Parse("10.0.0.1");

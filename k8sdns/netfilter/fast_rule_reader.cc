@@ -362,7 +362,7 @@ bool FastRuleReader::Append(absl::string_view line, Table* table,
   const char* end = line.data() + line.size();
   const char* blank =
       static_cast<const char*>(std::memchr(begin, ' ', end - begin));
-  if (blank == nullptr || line.back() == ' ') return false;
+  if (blank == nullptr || blank == begin || line.back() == ' ') return false;
   const absl::string_view chain_name(begin, blank - begin);
   if (chain_name != last_name_) {
     const auto found = table->FindChain(chain_name);
