@@ -17,25 +17,6 @@ MatchResult Yes(bool matches) {
   return matches ? MatchResult::kYes : MatchResult::kNo;
 }
 
-// The bit of ConntrackState that a packet's tracking has.
-uint16_t StateBit(const Tracking& tracking) {
-  using namespace netfilter;  // the bits
-  if (tracking.flow == 0) {
-    return tracking.state == FlowState::kUntracked ? kStateUntracked
-                                                   : kStateInvalid;
-  }
-  switch (tracking.state) {
-    case FlowState::kEstablished:
-    case FlowState::kEstablishedReply:
-      return kStateEstablished;
-    case FlowState::kRelated:
-    case FlowState::kRelatedReply:
-      return kStateRelated;
-    default:
-      return kStateNew;
-  }
-}
-
 bool MatchesFlowAddresses(const ConntrackMatch& match, const Flow& flow) {
   using namespace netfilter;  // the bits
   struct Field {
@@ -76,7 +57,7 @@ bool MatchesConntrack(const ConntrackMatch& match, const RuleContext& context) {
   const Flow* flow = context.flow();
   auto inverted = [&](uint16_t bit) { return (match.invert & bit) != 0; };
   if (match.given & kCtState) {
-    uint16_t bits = StateBit(tracking);
+    uint16_t bits = ConntrackStateBit(tracking);
     if (flow != nullptr) {
       if (flow->status & kFlowSourceNat) bits |= kStateSnat;
       if (flow->status & kFlowDestinationNat) bits |= kStateDnat;
@@ -282,7 +263,7 @@ MatchResult EvaluateStatefulMatch(OpView op, const OpPosition& position,
       return Yes(MatchesConntrack(op.As<ConntrackMatch>(), context));
     case OpKind::kState: {
       const auto match = op.As<netfilter::StateMatch>();
-      const uint16_t bit = StateBit(context.transit.tracking);
+      const uint16_t bit = ConntrackStateBit(context.transit.tracking);
       return Yes(((match.state & bit) != 0) != (match.invert != 0));
     }
     case OpKind::kConnmark: {

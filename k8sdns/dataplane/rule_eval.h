@@ -48,6 +48,24 @@ struct TargetResult {
   std::string reason;
 };
 
+// The bit of netfilter::ConntrackState that a packet's tracking has.
+inline uint16_t ConntrackStateBit(const Tracking& tracking) {
+  if (tracking.flow == 0) {
+    return tracking.state == FlowState::kUntracked ? netfilter::kStateUntracked
+                                                   : netfilter::kStateInvalid;
+  }
+  switch (tracking.state) {
+    case FlowState::kEstablished:
+    case FlowState::kEstablishedReply:
+      return netfilter::kStateEstablished;
+    case FlowState::kRelated:
+    case FlowState::kRelatedReply:
+      return netfilter::kStateRelated;
+    default:
+      return netfilter::kStateNew;
+  }
+}
+
 TargetResult EvaluateTarget(netfilter::OpView op, RuleContext& context);
 
 // A set match or target's question.

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/matcher.h"
 #include "k8sdns/dataplane/node_dataplane.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/proxy/ipset_values.h"
@@ -188,7 +188,7 @@ absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
   std::shared_ptr<const dataplane::RuleMatcher> matchers[2];
   for (int i = 0; i < 2; ++i) {
     impl->rules[i] = tables->rules[i];
-    matchers[i] = std::make_shared<dataplane::LinearMatcher>(impl->rules[i]);
+    matchers[i] = std::make_shared<dataplane::Matcher>(impl->rules[i]);
   }
   impl->node = std::make_unique<dataplane::NodeDataplane>(
       ToConfig(net, *tables), matchers[0], matchers[1],

@@ -6,7 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/matcher.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/testing/cluster_builder.h"
 
@@ -183,7 +183,7 @@ dataplane::NodeDataplane Node(absl::string_view rules) {
   EXPECT_TRUE(parsed.ok()) << parsed.status();
   return dataplane::NodeDataplane(
       config,
-      std::make_shared<dataplane::LinearMatcher>(
+      std::make_shared<dataplane::Matcher>(
           std::make_shared<netfilter::Ruleset>(*std::move(parsed))),
       nullptr);
 }

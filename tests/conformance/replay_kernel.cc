@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/matcher.h"
 #include "tests/conformance/kernel_case.h"
 #include "tests/conformance/yaml_value.h"
 
@@ -50,8 +50,8 @@ class CaseReplay {
  public:
   explicit CaseReplay(const KernelCase& input)
       : input_(input),
-        node_(input.node, input.family == IpFamily::kIpv4 ? Matcher() : nullptr,
-              input.family == IpFamily::kIpv6 ? Matcher() : nullptr,
+        node_(input.node, input.family == IpFamily::kIpv4 ? NewMatcher() : nullptr,
+              input.family == IpFamily::kIpv6 ? NewMatcher() : nullptr,
               input.sets) {
     if (input.ipvs) node_.LoadIpvs(*input.ipvs);
     worlds_.push_back({node_.state(), 1, {}});
@@ -71,8 +71,8 @@ class CaseReplay {
   }
 
  private:
-  std::shared_ptr<const dataplane::RuleMatcher> Matcher() const {
-    return std::make_shared<dataplane::LinearMatcher>(input_.rules);
+  std::shared_ptr<const dataplane::RuleMatcher> NewMatcher() const {
+    return std::make_shared<dataplane::Matcher>(input_.rules);
   }
 
   void Prepare(const std::string& what) {
