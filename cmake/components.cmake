@@ -1,7 +1,7 @@
 # Libraries to link, made of Bazel's targets: one a room, apart from targets
 # with a dependency that the rest of their room does not have.
 #
-#   net cluster netfilter ipvs proxy dataplane dns fabric journey
+#   net cluster netfilter ipvs proxy dataplane dns fabric journey ...
 #   cluster_readers   YAML and JSON: libyaml, simdjson
 #   cluster_proto     protobuf snapshots: protobuf-lite
 #   journey_proto     JSON by schema: protobuf
@@ -264,4 +264,21 @@ macro(k8sdns_add_command)
   endforeach()
   target_link_libraries(k8sdns-command PRIVATE k8sdns)
   install(TARGETS k8sdns-command)
+
+  # The manual page and the completions: the program writes them itself.
+  k8sdns_add_manual(man k8sdns.1 ${CMAKE_INSTALL_MANDIR}/man1)
+  k8sdns_add_manual(bash k8sdns.bash ${CMAKE_INSTALL_DATADIR}/bash-completion/completions k8sdns)
+  k8sdns_add_manual(zsh _k8sdns ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 endmacro()
+
+# k8sdns_add_manual(KIND FILE FOLDER [NAME THERE])
+function(k8sdns_add_manual kind file folder)
+  add_custom_command(OUTPUT ${file} COMMAND k8sdns-command help --${kind} > ${file}
+    DEPENDS k8sdns-command VERBATIM)
+  add_custom_target(k8sdns-manual-${kind} ALL DEPENDS ${file})
+  set(name ${file})
+  if(ARGC GREATER 3)
+    set(name ${ARGV3})
+  endif()
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${file} DESTINATION ${folder} RENAME ${name})
+endfunction()

@@ -1,7 +1,14 @@
-// The version of the library. Semantic versioning (https://semver.org): within
-// a major version, code that compiles against the public headers keeps
-// compiling, and rule text for a given Dialect keeps its meaning. Before 1.0
-// anything may change with the minor version.
+// The version of the library.
+//
+//   #if K8SDNS_VERSION_MAJOR == 0 && K8SDNS_VERSION_MINOR < 2
+//
+// Semantic versioning (https://semver.org). Within a major version: code that
+// compiles against the public headers keeps compiling; the rules of a given
+// Dialect and the fields of JSON and protobuf output keep their meaning; ids of
+// findings and exit codes of commands stay. A new minor version adds, a new
+// patch version corrects what differs from the systems that are modelled.
+// Before 1.0 a minor version may change anything. Public are the headers that
+// are installed, but for namespaces called `internal`.
 #ifndef K8SDNS_VERSION_H_
 #define K8SDNS_VERSION_H_
 

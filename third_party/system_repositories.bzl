@@ -1,6 +1,7 @@
 """Every external repository that k8sdns uses, from Debian's packages (listed in tools/debian-packages.txt).
 
-Nothing is downloaded. The repositories and their targets have the names that the upstream projects use.
+Nothing is downloaded. The repositories and their targets have the names that the upstream projects use. A workspace that embeds
+k8sdns calls k8sdns_dependencies(): repositories that it has defined before (Abseil from source, say) stay as they are.
 """
 
 load("//third_party:abseil.bzl", "ABSEIL_TARGETS")
@@ -23,9 +24,14 @@ _RULES_CC_DEFS = "\n".join([
     ]
 ]) + "\n"
 
+def _unless_defined(rule, name, **attributes):
+    if not native.existing_rule(name):
+        rule(name = name, **attributes)
+
 def _bazel_repositories():
     """The repositories that Bazel's own rules ask for."""
-    stub_repository(
+    _unless_defined(
+        stub_repository,
         name = "rules_cc",
         files = {"BUILD.bazel": "", "cc/BUILD.bazel": "", "cc/defs.bzl": _RULES_CC_DEFS},
     )
@@ -35,29 +41,32 @@ def _bazel_repositories():
         "rules_java": "/usr/share/bazel/rules/java",
         "rules_proto": "/usr/share/bazel/rules/proto",
     }.items():
-        native.local_repository(name = name, path = path)
+        _unless_defined(native.local_repository, name = name, path = path)
 
     # cc_test names it, though only `bazel coverage` runs it.
-    stub_repository(
+    _unless_defined(
+        stub_repository,
         name = "remote_coverage_tools",
         files = {"BUILD.bazel": """filegroup(name = "coverage_report_generator", visibility = ["//visibility:public"])\n"""},
     )
 
-def system_repositories():
+def k8sdns_dependencies():
     _bazel_repositories()
 
-    pkg_config_repository(name = "com_google_absl", targets = ABSEIL_TARGETS)
-    system_protobuf_repository(name = "com_google_protobuf")
+    _unless_defined(pkg_config_repository, name = "com_google_absl", targets = ABSEIL_TARGETS)
+    _unless_defined(system_protobuf_repository, name = "com_google_protobuf")
 
     # Upstream's :gtest holds GoogleMock too, and :gtest_main initialises both.
-    pkg_config_repository(
+    _unless_defined(
+        pkg_config_repository,
         name = "com_google_googletest",
         targets = {
             ":gtest": ["gmock", "gtest"],
             ":gtest_main": ["gmock_main", "gmock", "gtest"],
         },
     )
-    pkg_config_repository(
+    _unless_defined(
+        pkg_config_repository,
         name = "com_github_google_benchmark",
         targets = {
             ":benchmark": ["benchmark"],
@@ -67,9 +76,9 @@ def system_repositories():
 
     # The label is BoringSSL's, as it is in most Bazel projects; the library is OpenSSL's libcrypto, whose interface is the same
     # for the digests that are used.
-    pkg_config_repository(name = "boringssl", targets = {":crypto": ["libcrypto"]})
+    _unless_defined(pkg_config_repository, name = "boringssl", targets = {":crypto": ["libcrypto"]})
 
     # Header-only, and without a pkg-config file.
-    pkg_config_repository(name = "boost", targets = {":graph": []})
-    pkg_config_repository(name = "libyaml", targets = {":yaml": ["yaml-0.1"]})
-    pkg_config_repository(name = "simdjson", targets = {":simdjson": ["simdjson"]})
+    _unless_defined(pkg_config_repository, name = "boost", targets = {":graph": []})
+    _unless_defined(pkg_config_repository, name = "libyaml", targets = {":yaml": ["yaml-0.1"]})
+    _unless_defined(pkg_config_repository, name = "simdjson", targets = {":simdjson": ["simdjson"]})

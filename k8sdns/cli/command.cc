@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "k8sdns/cli/manual.h"
+#include "k8sdns/version.h"
 
 namespace k8sdns::cli {
 namespace {
@@ -32,6 +34,20 @@ std::string Help(const Command& c) {
                       "\n");
 }
 
+// What packagers install; see manual.h.
+int Manual(std::span<const std::string> words, Streams streams) {
+  if (words.size() == 1 && words[0] == "--man") {
+    streams.out << ManPage(Commands());
+  } else if (words.size() == 1 && words[0] == "--bash") {
+    streams.out << BashCompletion(Commands());
+  } else if (words.size() == 1 && words[0] == "--zsh") {
+    streams.out << ZshCompletion(Commands());
+  } else {
+    return Fail(streams, "help: expected --man, --bash, --zsh, or nothing");
+  }
+  return kOk;
+}
+
 }  // namespace
 
 int Fail(Streams streams, absl::string_view message) {
@@ -45,6 +61,13 @@ int Run(std::span<const std::string> words, Streams streams) {
   if (words.empty()) {
     streams.err << Overview();
     return kError;
+  }
+  if (words[0] == "--version") {
+    streams.out << "k8sdns " << K8SDNS_VERSION << "\n";
+    return kOk;
+  }
+  if (words[0] == "help" && words.size() > 1) {
+    return Manual(words.subspan(1), streams);
   }
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     streams.out << Overview();
