@@ -50,7 +50,8 @@ class CaseReplay {
  public:
   explicit CaseReplay(const KernelCase& input)
       : input_(input),
-        node_(input.node, input.family == IpFamily::kIpv4 ? NewMatcher() : nullptr,
+        node_(input.node,
+              input.family == IpFamily::kIpv4 ? NewMatcher() : nullptr,
               input.family == IpFamily::kIpv6 ? NewMatcher() : nullptr,
               input.sets) {
     if (input.ipvs) node_.LoadIpvs(*input.ipvs);

@@ -1,5 +1,5 @@
 // Any rule set and any packets: a node must give outcomes whose probabilities
-// add up to 1, and the same ones when asked again. Three lines choose the
+// add up to 1, and the same ones from both matchers. Three lines choose the
 // packets, a byte a field (see MakeArrival()); the rest is the dump.
 #include <cmath>
 #include <cstddef>
@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/matcher.h"
 #include "k8sdns/dataplane/node_dataplane.h"
 #include "k8sdns/netfilter/ipset_save.h"
 #include "k8sdns/netfilter/iptables_save.h"
@@ -128,23 +129,32 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.max_rules = 200;
   auto rules = k8sdns::netfilter::ParseIptablesSave(text, family, options);
   if (!rules.ok()) return 0;
-  const auto matcher = std::make_shared<k8sdns::dataplane::LinearMatcher>(
-      std::make_shared<k8sdns::netfilter::Ruleset>(*std::move(rules)));
-  NodeDataplane dataplane(*node, v6 ? nullptr : matcher, v6 ? matcher : nullptr,
-                          *sets);
+  const auto shared =
+      std::make_shared<const k8sdns::netfilter::Ruleset>(*std::move(rules));
+  const auto load =
+      [&](std::shared_ptr<const k8sdns::dataplane::RuleMatcher> matcher) {
+        return NodeDataplane(*node, v6 ? nullptr : matcher,
+                             v6 ? matcher : nullptr, *sets);
+      };
+  NodeDataplane dataplane =
+      load(std::make_shared<k8sdns::dataplane::LinearMatcher>(shared));
+  NodeDataplane indexed = load(std::make_shared<k8sdns::dataplane::Matcher>(
+      shared, k8sdns::dataplane::MatcherOptions{.min_indexed_rules = 1}));
   for (absl::string_view line : lines) {
     const Arrival arrival = MakeArrival(line, family);
     const std::vector<Branch> branches = dataplane.Match(arrival);
-    const std::vector<Branch> again = dataplane.Match(arrival);
-    if (branches.empty() || branches.size() != again.size()) std::abort();
+    const std::vector<Branch> other = indexed.Match(arrival);
+    if (branches.empty() || branches.size() != other.size()) std::abort();
     double sum = 0;
     for (size_t i = 0; i < branches.size(); ++i) {
-      if (!Same(branches[i], again[i])) std::abort();
+      if (!Same(branches[i], other[i])) std::abort();
       sum += branches[i].probability;
     }
     if (std::fabs(sum - 1) > 1e-6) std::abort();
     dataplane.Take(branches.back());
+    indexed.Take(other.back());
     dataplane.Advance(100'000);
+    indexed.Advance(100'000);
   }
   return 0;
 }
