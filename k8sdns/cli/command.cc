@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "k8sdns/cli/colour.h"
 #include "k8sdns/cli/manual.h"
 #include "k8sdns/version.h"
 
@@ -49,6 +50,14 @@ int Manual(std::span<const std::string> words, Streams streams) {
 }
 
 }  // namespace
+
+void PrintText(Streams streams, absl::string_view text) {
+  if (streams.colour) {
+    streams.out << Colour(text);
+  } else {
+    streams.out << text;
+  }
+}
 
 int Fail(Streams streams, absl::string_view message) {
   for (absl::string_view line : absl::StrSplit(message, '\n')) {

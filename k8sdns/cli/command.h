@@ -21,6 +21,7 @@ struct Streams {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
+  bool colour = false;  // text on `out` may be coloured
 };
 
 struct Command {
@@ -38,6 +39,9 @@ std::span<const Command> Commands();
 // Runs `k8sdns words...` and returns the exit code. Writes nothing but to the
 // streams and to files that flags name.
 int Run(std::span<const std::string> words, Streams streams);
+
+// Writes a text for people, coloured if the streams say so.
+void PrintText(Streams streams, absl::string_view text);
 
 // Prints "k8sdns: message" (one line each) and returns kError.
 int Fail(Streams streams, absl::string_view message);

@@ -75,12 +75,14 @@ std::string ToSarif(const std::vector<Finding>& findings,
   return Render(document);
 }
 
-void PrintText(const std::vector<Finding>& findings, std::ostream& out) {
+std::string ToText(const std::vector<Finding>& findings) {
+  std::string out;
   for (const Finding& f : findings) {
-    out << f.ToString() << "\n";
-    if (!f.why.empty()) out << "    why: " << f.why << "\n";
-    if (!f.change.empty()) out << "    do:  " << f.change << "\n";
+    absl::StrAppend(&out, f.ToString(), "\n");
+    if (!f.why.empty()) absl::StrAppend(&out, "    why: ", f.why, "\n");
+    if (!f.change.empty()) absl::StrAppend(&out, "    do:  ", f.change, "\n");
   }
+  return out;
 }
 
 absl::StatusOr<std::vector<Finding>> Collect(const Args& args,
@@ -138,7 +140,7 @@ int RunCheck(const Args& args, Streams streams) {
   } else if (format == "sarif") {
     streams.out << ToSarif(*findings, args.GetAll("file")[0]);
   } else {
-    PrintText(*findings, streams.out);
+    PrintText(streams, ToText(*findings));
   }
   const bool serious = std::any_of(
       findings->begin(), findings->end(),

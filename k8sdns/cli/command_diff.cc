@@ -85,7 +85,7 @@ int RunDiff(const Args& args, Streams streams) {
     if (!json.ok()) return Fail(streams, json.status().message());
     streams.out << *json;
   } else {
-    streams.out << drift->ToString();
+    PrintText(streams, drift->ToString());
   }
   return drift->found() ? kFindings : kOk;
 }

@@ -90,8 +90,11 @@ int RunModes(const Args& args, Streams streams) {
   }
   absl::StatusOr<journey::ModeComparison> comparison = Compare(args, streams);
   if (!comparison.ok()) return Fail(streams, comparison.status().message());
-  streams.out << (format == "json" ? ToJson(*comparison)
-                                   : comparison->ToString());
+  if (format == "json") {
+    streams.out << ToJson(*comparison);
+  } else {
+    PrintText(streams, comparison->ToString());
+  }
   return comparison->differences.empty() ? kOk : kFindings;
 }
 

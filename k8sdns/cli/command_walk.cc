@@ -125,7 +125,11 @@ int RunWalk(const Args& args, Streams streams) {
   if (!walk.ok()) return Fail(streams, walk.status().message());
   text = Print(*walk, format);
   if (!text.ok()) return Fail(streams, text.status().message());
-  streams.out << *text;
+  if (format == "text") {
+    PrintText(streams, *text);
+  } else {
+    streams.out << *text;
+  }
   return kOk;
 }
 

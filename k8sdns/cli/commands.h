@@ -240,10 +240,11 @@ int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,
     kNetworkFlag,
+    {"output", 'o', "FORMAT", "dot, mermaid, svg or html", "dot"},
 };
 inline constexpr Command kGraphCommand = {
-    "graph",     "the network of Pods and nodes, for Graphviz",
-    "",          "k8sdns graph -f cluster.yaml | dot -Tsvg > network.svg",
+    "graph",     "the network of Pods and nodes, as a picture",
+    "",          "k8sdns graph -f cluster.yaml -o svg > network.svg",
     kGraphFlags, &RunGraph};
 
 int RunGenerate(const Args& args, Streams streams);

@@ -253,7 +253,7 @@ Diagram DiagramOf(const Walk& walk, const PictureOptions& options) {
     if (trips->empty()) continue;
     const size_t before = diagram.boxes.size();
     AddTrips(*trips, sender, options, diagram);
-    if (before > 0) diagram.Connect(before - 1, before, "then");
+    if (before > 0) diagram.Connect(before - 1, before);
   }
   return diagram;
 }
