@@ -33,7 +33,8 @@ TEST(FabricDiagramTest, PodsHangOnTheirNodesAndNodesOnTheWire) {
   EXPECT_THAT(d.lanes, ElementsAre("node a", "node b", "between the nodes"));
   ASSERT_EQ(d.boxes.size(), 4u);
   EXPECT_EQ(d.boxes[0].title, "pod default/web");
-  EXPECT_THAT(d.boxes[1].lines, ::testing::Contains(HasSubstr("tunl0 mtu 1480")));
+  EXPECT_THAT(d.boxes[1].lines,
+              ::testing::Contains(HasSubstr("tunl0 mtu 1480")));
   ASSERT_EQ(d.arrows.size(), 3u);
   EXPECT_EQ(d.arrows[0].label, CalicoVethName("default", "web"));
   EXPECT_EQ(d.arrows[1].label, "eth0, tunl0");
