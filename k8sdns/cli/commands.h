@@ -278,6 +278,39 @@ inline constexpr Command kGenerateCommand = {
     kGenerateFlags,
     &RunGenerate};
 
+int RunBench(const Args& args, Streams streams);
+inline constexpr Flag kBenchFlags[] = {
+    {"file", 'f', "FILE",
+     "measure this cluster instead of generated ones (as for walk)", "", true},
+    {"services", 0, "N,N,...", "generated clusters: how many Services",
+     "10,100,1000,10000"},
+    {"endpoints", 0, "N", "endpoints of a Service (the mean, with --zipf)",
+     "10"},
+    {"zipf", 0, "S", "sizes follow a Zipf law with this exponent"},
+    {"preset", 0, "NAME", "a shape that people have reported: see generate"},
+    {"seed", 0, "N", "another cluster of the same shape", "1"},
+    {"modes", 0, "MODE,...", "iptables, ipvs", "iptables,ipvs"},
+    kProxyConfigFlag,
+    kDialectFlag,
+    {"node", 'n', "NAME", "the node; else the configuration's own"},
+    {"output", 'o', "FORMAT", "table, json, csv, or html (with plots)",
+     "table"},
+    {"out", 0, "FILE",
+     "write the report here; it is there whole or not at all"},
+    {"kernel", 0, "",
+     "also load the tables into the real kernel, in a network namespace of "
+     "its own (root)"},
+    {"repetitions", 0, "N", "times are medians of so many runs", "5"},
+    {"max-memory", 0, "MIB", "refuse clusters that would take more", "8192"},
+};
+inline constexpr Command kBenchCommand = {
+    "bench",
+    "how rule sets grow with a cluster, and what they cost",
+    "",
+    "k8sdns bench --services 10,100,1000 -o html --out sizing.html",
+    kBenchFlags,
+    &RunBench};
+
 }  // namespace k8sdns::cli
 
 #endif  // K8SDNS_CLI_COMMANDS_H_
