@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "k8sdns/bench/cpu_time.h"
 #include "k8sdns/bench/rule_walk.h"
-#include "k8sdns/dataplane/linear_matcher.h"
+#include "k8sdns/dataplane/matcher.h"
 
 namespace k8sdns::bench {
 namespace {
@@ -164,7 +164,8 @@ IpAddress ClientAddress(const Cluster& cluster, const KubeProxyConfig& config,
 }
 
 NodeUnderTest::NodeUnderTest(NodeTables tables, const Cluster& cluster,
-                             const KubeProxyConfig& config)
+                             const KubeProxyConfig& config,
+                             const MakeMatcher& make_matcher)
     : device_(DeviceOf(config)) {
   clients_[0] = ClientAddress(cluster, config, IpFamily::kIpv4);
   clients_[1] = ClientAddress(cluster, config, IpFamily::kIpv6);
@@ -172,7 +173,9 @@ NodeUnderTest::NodeUnderTest(NodeTables tables, const Cluster& cluster,
   std::shared_ptr<const dataplane::RuleMatcher> matchers[2];
   for (int i = 0; i < 2; ++i) {
     rules_[i] = tables.rules[i];
-    matchers[i] = std::make_shared<dataplane::LinearMatcher>(rules_[i]);
+    matchers[i] = make_matcher
+                      ? make_matcher(rules_[i])
+                      : std::make_shared<const dataplane::Matcher>(rules_[i]);
   }
   node_ = std::make_unique<dataplane::NodeDataplane>(
       node, matchers[0], matchers[1], std::move(tables.sets));

@@ -1,8 +1,9 @@
 // A node with its tables, and what new flows to Services cost on it. Private
-// to the room.
+// to the room and to the benchmarks.
 #ifndef K8SDNS_BENCH_FLOW_COST_H_
 #define K8SDNS_BENCH_FLOW_COST_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,19 +34,27 @@ std::vector<ServiceTarget> FindTargets(const Cluster& cluster);
 IpAddress ClientAddress(const Cluster& cluster, const KubeProxyConfig& config,
                         IpFamily family);
 
+using MakeMatcher = std::function<std::shared_ptr<const dataplane::RuleMatcher>(
+    std::shared_ptr<const netfilter::Ruleset>)>;
+
 class NodeUnderTest {
  public:
-  // `tables` goes to the node; its rules stay shared.
+  // `tables` goes to the node; its rules stay shared. Without `make_matcher`
+  // they are indexed.
   NodeUnderTest(NodeTables tables, const Cluster& cluster,
-                const KubeProxyConfig& config);
+                const KubeProxyConfig& config,
+                const MakeMatcher& make_matcher = nullptr);
 
   // Sends new flows from a Pod. `note` says if the packet did not get through.
   FlowCost Measure(const ServiceTarget& target, int repetitions,
                    std::string& note) const;
 
- private:
+  // The first packet from a Pod's port.
   dataplane::Arrival NewFlow(const ServiceTarget& target, uint16_t port) const;
+  // As it was made: no packet was sent yet.
+  const dataplane::NodeDataplane& node() const { return *node_; }
 
+ private:
   IpAddress clients_[2];
   std::string device_;
   std::shared_ptr<const netfilter::Ruleset> rules_[2];

@@ -22,6 +22,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "k8sdns/bench/cpu_time.h"
 
@@ -136,20 +137,23 @@ std::optional<double> FirstPacketNs(const IpAddress& client,
   return Median(std::move(times));
 }
 
+// Everything leaves by a veth pair, to a neighbour that is not there: the
+// other end drops it for its link address.
 absl::Status PrepareNamespace(const IpAddress& client) {
-  const std::vector<std::string> commands[] = {
-      {"ip", "link", "set", "lo", "up"},
-      {"ip", "link", "add", "k8sdns0", "type", "dummy"},
-      {"ip", "addr", "add", IpPrefix::Host(client).ToString(), "dev",
-       "k8sdns0"},
-      {"ip", "link", "set", "k8sdns0", "up"},
-      {"ip", "route", "add", "default", "dev", "k8sdns0"},
-  };
-  for (const auto& command : commands) {
-    absl::StatusOr<std::string> done = RunTool(command);
-    if (!done.ok()) return done.status();
-  }
-  return absl::OkStatus();
+  constexpr char kBatch[] =
+      "link set lo up\n"
+      "link add k8sdns0 type veth peer name k8sdns1\n"
+      "addr add $CLIENT dev k8sdns0\n"
+      "link set k8sdns0 up\n"
+      "link set k8sdns1 up\n"
+      "route add 192.0.2.1 dev k8sdns0 scope link\n"
+      "route add default via 192.0.2.1 dev k8sdns0\n"
+      "neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev k8sdns0 "
+      "nud permanent\n";
+  return RunTool({"ip", "-batch", "-"},
+                 absl::StrReplaceAll(
+                     kBatch, {{"$CLIENT", IpPrefix::Host(client).ToString()}}))
+      .status();
 }
 
 absl::StatusOr<double> LoadOnce(const KernelTables& tables) {
@@ -177,11 +181,11 @@ absl::StatusOr<KernelTimes> MeasureHere(
     times.no_rules_ns = FirstPacketNs(client, targets[0], port).value_or(0);
   }
   if (!tables.bound.empty()) {
-    std::string batch = "link add kube-ipvs0 type dummy\n";
+    std::string batch;
     for (const IpAddress& a : tables.bound) {
       if (a.family() != IpFamily::kIpv4) continue;
       absl::StrAppend(&batch, "addr add ", IpPrefix::Host(a).ToString(),
-                      " dev kube-ipvs0\n");
+                      " dev lo\n");
     }
     absl::StatusOr<std::string> bound = RunTool({"ip", "-batch", "-"}, batch);
     if (!bound.ok()) return bound.status();

@@ -21,7 +21,7 @@ struct KernelTables {
   std::string ipset;             // ipset restore
   std::string iptables;          // iptables-restore
   std::string ipvsadm;           // ipvsadm -R
-  std::vector<IpAddress> bound;  // to a dummy device
+  std::vector<IpAddress> bound;  // to lo
 };
 
 struct KernelTarget {

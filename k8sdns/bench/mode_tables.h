@@ -1,5 +1,6 @@
 // One mode of kube-proxy as the sizing run sees it: compile, print, change,
-// read back, and put under a dataplane. Private to the room.
+// read back, and put under a dataplane. Private to the room and to the
+// benchmarks.
 #ifndef K8SDNS_BENCH_MODE_TABLES_H_
 #define K8SDNS_BENCH_MODE_TABLES_H_
 

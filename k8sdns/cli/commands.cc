@@ -7,17 +7,18 @@ namespace k8sdns::cli {
 
 std::span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      kWalkCommand,                       //
-      kCompileCommand,                    //
-      kCheckCommand,                      //
-      kDiffCommand,                       //
-      kModesCommand,                      //
-      kResolveCommand,                    //
-      kDigCommand,                        //
-      kResolvConfCommand,                 //
-      kRulesCommand,                      //
-      kGraphCommand,                      //
-      kGenerateCommand,   kBenchCommand,  //
+      kWalkCommand,        //
+      kCompileCommand,     //
+      kCheckCommand,       //
+      kDiffCommand,        //
+      kModesCommand,       //
+      kResolveCommand,     //
+      kDigCommand,         //
+      kResolvConfCommand,  //
+      kRulesCommand,       //
+      kGraphCommand,       //
+      kGenerateCommand,    //
+      kBenchCommand,       //
   };
   return kCommands;
 }
