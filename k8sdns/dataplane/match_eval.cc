@@ -332,6 +332,14 @@ MatchResult EvaluateMatch(OpView op, const OpPosition& position,
       return Yes(MatchesPhysdev(op.As<netfilter::PhysdevMatch>()));
     case OpKind::kRpfilter:
       return Yes(MatchesRpfilter(op.As<netfilter::RpfilterMatch>(), context));
+    case OpKind::kU32: {
+      const auto match = op.As<netfilter::U32Match>();
+      const MatchResult result =
+          EvaluateU32(context.rules.strings().Get(match.program),
+                      context.transit.packet, why);
+      if (result == MatchResult::kUnknown || !match.invert) return result;
+      return Yes(result == MatchResult::kNo);
+    }
     case OpKind::kMac: {
       const DeviceIndex in = context.transit.in_device;
       if (in == kNoDevice || !context.routing.device(in).ethernet) {

@@ -159,7 +159,7 @@ TEST(NodeDataplane, WhatIsNotModelledIsSaid) {
   const NodeDataplane node = Node(
       "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n"
       ":OUTPUT ACCEPT [0:0]\n"
-      "-A FORWARD -m u32 --u32 \"0x0>>0x1c=0x4\" -j DROP\nCOMMIT\n");
+      "-A FORWARD -m cpu --cpu 0 -j DROP\nCOMMIT\n");
   const Outcome outcome = node.Match(Arrival::On(
       "veth-a", Udp("10.244.1.10:4000", "10.244.1.20:53")))[0]
                               .outcome;

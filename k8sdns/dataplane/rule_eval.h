@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "k8sdns/dataplane/rule_context.h"
 #include "k8sdns/netfilter/ops.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -67,6 +68,12 @@ inline uint16_t ConntrackStateBit(const Tracking& tracking) {
 }
 
 TargetResult EvaluateTarget(netfilter::OpView op, RuleContext& context);
+
+// -m u32: `program` as netfilter::U32Match has it. Bytes of the packet that are
+// not modelled (checksums, payload, the IP identification) make it kUnknown
+// where they matter.
+MatchResult EvaluateU32(absl::string_view program, const NodePacket& packet,
+                        std::string* why);
 
 // A set match or target's question.
 SetQuery MakeSetQuery(const RuleContext& context, uint8_t dimensions,

@@ -23,8 +23,7 @@ enum class Format : uint8_t {
   kFrom,     // "a" or "a:b": as given
   kSpi,      // as kColon; all of them: nothing
   kAddress,
-  kMark,  // always with mask
-  kU32,
+  kMark,       // always with mask
   kTime,       // hh:mm:ss
   kDate,       // 2024-01-31T12:30:00
   kMonthDays,  // 1,2,3
@@ -145,8 +144,6 @@ constexpr TextOption kOsfOptions[] = {
     {{"ttl", 1, ValueType::kUint32, 0, 0, 0, 0, 2}, Format::kDecimal},
     {{"log", 2, ValueType::kUint32, 0, 0, 0, 0, 2}, Format::kDecimal},
 };
-constexpr TextOption kU32Options[] = {
-    {{"u32", 0, ValueType::kString, kMan | kInv}, Format::kU32}};
 
 constexpr TextOption kTproxyOptions[] = {
     {{"on-port", 0, ValueType::kPort, kMan}, Format::kDecimal},
@@ -201,7 +198,6 @@ constexpr TextExtension kExtensions[] = {
     {"tcpmss", false, kBoth, kTcpmssOptions, 6},
     {"connlabel", false, kBoth, kConnlabelOptions},
     {"osf", false, kBoth, kOsfOptions, 6},
-    {"u32", false, kBoth, kU32Options},
     {"TPROXY", true, kBoth, kTproxyOptions},
     {"TEE", true, kBoth, kTeeOptions},
     {"AUDIT", true, kBoth, kAuditOptions},
@@ -241,77 +237,6 @@ bool AppendHexMask(absl::string_view text, absl::string_view zero,
   }
   return true;
 }
-
-// "location = value[:value],... && ...", location: number, then operations
-// & << >> @ with numbers.
-class U32Reader {
- public:
-  explicit U32Reader(absl::string_view text) : text_(text) {}
-  bool Read(std::string* out) {
-    int tests = 0;
-    while (true) {
-      if (++tests > 11 || !Number(out)) return false;
-      int operations = 0;
-      while (true) {
-        Blank();
-        if (Take("=")) break;
-        absl::string_view op;
-        if (absl::StartsWith(text_, "&&")) return false;
-        if (Take("&")) {
-          op = "&";
-        } else if (Take("<<")) {
-          op = "<<";
-        } else if (Take(">>")) {
-          op = ">>";
-        } else if (Take("@")) {
-          op = "@";
-        } else {
-          return false;
-        }
-        absl::StrAppend(out, op);
-        if (++operations > 10 || !Number(out)) return false;
-      }
-      out->push_back('=');
-      int ranges = 0;
-      while (true) {
-        if (++ranges > 10 || !Number(out)) return false;
-        Blank();
-        if (Take(":")) {
-          out->push_back(':');
-          if (!Number(out)) return false;
-          Blank();
-        }
-        if (!Take(",")) break;
-        out->push_back(',');
-      }
-      if (text_.empty()) return true;
-      if (!Take("&&")) return false;
-      absl::StrAppend(out, "&&");
-    }
-  }
-
- private:
-  void Blank() {
-    while (!text_.empty() && absl::ascii_isspace(text_[0])) {
-      text_.remove_prefix(1);
-    }
-  }
-  bool Take(absl::string_view word) {
-    if (!absl::StartsWith(text_, word)) return false;
-    text_.remove_prefix(word.size());
-    return true;
-  }
-  bool Number(std::string* out) {
-    Blank();
-    uint64_t value;
-    size_t used;
-    if (!ReadNumber(text_, 0, 0, 0xffffffff, &value, &used)) return false;
-    text_.remove_prefix(used);
-    absl::StrAppendFormat(out, "0x%x", value);
-    return true;
-  }
-  absl::string_view text_;
-};
 
 // The numbers of `text` between `separators`, each in its range.
 bool ReadFields(absl::string_view text, absl::string_view separators,
@@ -473,12 +398,6 @@ bool AppendValue(const OptionCall& call, const TextOption& option,
     case Format::kNothing:
       out->clear();
       return true;
-    case Format::kU32: {
-      std::string canonical;
-      if (!U32Reader(call.text).Read(&canonical)) return false;
-      absl::StrAppend(out, " \"", canonical, "\"");
-      return true;
-    }
   }
   return false;
 }

@@ -24,7 +24,7 @@ constexpr Name kMatches[] = {
     {"policy", kBoth},    {"quota", kBoth},     {"rateest", kBoth},
     {"realm", kV4},       {"rt", kV6},          {"socket", kBoth},
     {"srh", kV6},         {"string", kBoth},    {"tcpmss", kBoth},
-    {"time", kBoth},      {"u32", kBoth},
+    {"time", kBoth},
 };
 constexpr Name kTargets[] = {
     {"AUDIT", kBoth},       {"CHECKSUM", kBoth},    {"CLUSTERIP", kV4},

@@ -220,10 +220,11 @@ const ExtensionTable& ExtensionTable::Get() {
 }
 
 ExtensionTable::ExtensionTable() {
-  for (auto part : {TransportExtensions, MarkExtensions, ConntrackExtensions,
-                    AddressExtensions, HeaderExtensions, RateExtensions,
-                    StateExtensions, SetExtensions, VerdictExtensions,
-                    NatExtensions, LogExtensions, TextExtensions}) {
+  for (auto part :
+       {TransportExtensions, MarkExtensions, ConntrackExtensions,
+        AddressExtensions, HeaderExtensions, RateExtensions, StateExtensions,
+        SetExtensions, VerdictExtensions, NatExtensions, LogExtensions,
+        U32Extensions, TextExtensions}) {
     for (Extension& e : part()) all_.push_back(e);
   }
   // The first of a kind prints it; an alias comes later.

@@ -229,6 +229,7 @@ std::vector<Extension> SetExtensions();
 std::vector<Extension> VerdictExtensions();
 std::vector<Extension> NatExtensions();
 std::vector<Extension> LogExtensions();
+std::vector<Extension> U32Extensions();
 std::vector<Extension> TextExtensions();
 
 // True for a name that iptables 1.8.9 knows but this library does not model:

@@ -446,6 +446,14 @@ struct RpfilterMatch {
   uint8_t invert = 0;
 };
 
+// Bytes of the packet, by a program as it is printed: "0x0>>0x1c=0x4&&...".
+struct U32Match {
+  static constexpr OpKind kKind = OpKind::kU32;
+  uint8_t invert = 0;
+  uint8_t unused = 0;
+  StringId program = 0;
+};
+
 // A match that is not modelled: kept as it was written, "-m name options".
 struct UnknownMatch {
   static constexpr OpKind kKind = OpKind::kUnknownMatch;

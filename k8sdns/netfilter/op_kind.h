@@ -50,6 +50,7 @@ using StringId = uint32_t;
   X(kPhysdev, PhysdevMatch, "physdev")           \
   X(kOwner, OwnerMatch, "owner")                 \
   X(kRpfilter, RpfilterMatch, "rpfilter")        \
+  X(kU32, U32Match, "u32")                       \
   X(kUnknownMatch, UnknownMatch, "")             \
   /* notes: never decide anything */             \
   X(kCounters, CountersNote, "-c")               \

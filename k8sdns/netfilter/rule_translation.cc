@@ -70,6 +70,9 @@ void RuleTranslation::Translate(RuleView rule,
         copy.template operator()<PhysdevMatch>(op, &PhysdevMatch::in,
                                                &PhysdevMatch::out);
         break;
+      case OpKind::kU32:
+        copy.template operator()<U32Match>(op, &U32Match::program);
+        break;
       case OpKind::kUnknownMatch:
         copy.template operator()<UnknownMatch>(op, &UnknownMatch::text);
         break;
