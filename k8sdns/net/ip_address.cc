@@ -57,17 +57,22 @@ std::optional<int> ParseDecimal(absl::string_view text, int max) {
   return n;
 }
 
-char* WriteOctet(uint8_t n, char* out) {
-  if (n >= 100) {
-    *out++ = static_cast<char>('0' + n / 100);
-    n %= 100;
-    *out++ = static_cast<char>('0' + n / 10);
-  } else if (n >= 10) {
-    *out++ = static_cast<char>('0' + n / 10);
+// The text of an octet with a dot behind it, and the size of both.
+struct OctetText {
+  char text[4];
+  uint8_t size;
+};
+constexpr std::array<OctetText, 256> kOctets = [] {
+  std::array<OctetText, 256> octets = {};
+  for (int n = 0; n < 256; ++n) {
+    OctetText& o = octets[static_cast<size_t>(n)];
+    if (n >= 100) o.text[o.size++] = static_cast<char>('0' + n / 100);
+    if (n >= 10) o.text[o.size++] = static_cast<char>('0' + n / 10 % 10);
+    o.text[o.size++] = static_cast<char>('0' + n % 10);
+    o.text[o.size++] = '.';
   }
-  *out++ = static_cast<char>('0' + n % 10);
-  return out;
-}
+  return octets;
+}();
 
 }  // namespace
 
@@ -81,9 +86,8 @@ std::optional<IpAddress> IpAddress::Parse(absl::string_view text) {
 }
 
 std::optional<IpAddress> IpAddress::ParseSloppy(absl::string_view text) {
-  if (text.find(':') == absl::string_view::npos) {
-    return ParseV4(text, /*leading_zeros=*/true);
-  }
+  if (const auto v4 = ParseV4(text, /*leading_zeros=*/true)) return v4;
+  if (text.find(':') == absl::string_view::npos) return std::nullopt;
   std::optional<IpAddress> a = ParseV6(text);
   static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0,    0,
                                           0, 0, 0, 0, 0xff, 0xff};
@@ -123,12 +127,12 @@ char* IpAddress::WriteTo(char* out) const {
     std::memcpy(out, buffer, size);
     return out + size;
   }
-  out = WriteOctet(bytes_[0], out);
-  for (int i = 1; i < 4; ++i) {
-    *out++ = '.';
-    out = WriteOctet(bytes_[i], out);
+  for (int i = 0; i < 4; ++i) {
+    const OctetText& octet = kOctets[bytes_[i]];
+    std::memcpy(out, octet.text, sizeof octet.text);
+    out += octet.size;
   }
-  return out;
+  return out - 1;  // without the last dot
 }
 
 std::string IpAddress::ToString() const {

@@ -1,11 +1,34 @@
 #include "k8sdns/proxy/chain_names.h"
 
-#include <openssl/evp.h>
+// The functions for one hash and one block are "deprecated", not gone.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include <cstring>
-#include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace k8sdns::proxy {
+namespace {
+
+// Two characters of base32 for each ten bits.
+constexpr std::array<std::array<char, 2>, 1024> kPairs = [] {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  std::array<std::array<char, 2>, 1024> pairs = {};
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i] = {kDigits[i >> 5], kDigits[i & 31]};
+  }
+  return pairs;
+}();
+
+// Eight characters for the lowest 40 bits.
+void WriteBase32(uint64_t bits, char* out) {
+  for (int i = 0; i < 4; ++i) {
+    std::memcpy(out + 2 * i, kPairs[bits >> (30 - 10 * i) & 1023].data(), 2);
+  }
+}
+
+}  // namespace
 
 absl::string_view LowerCaseName(Protocol protocol) {
   switch (protocol) {
@@ -18,65 +41,51 @@ absl::string_view LowerCaseName(Protocol protocol) {
   }
 }
 
-ChainNamer::ChainNamer()
-    : digest_(EVP_MD_fetch(nullptr, "SHA256", nullptr)),
-      context_(EVP_MD_CTX_new()) {}
-
-ChainNamer::~ChainNamer() {
-  EVP_MD_CTX_free(context_);
-  EVP_MD_free(digest_);
+ChainNamer::ChainNamer(absl::string_view port_name, Protocol protocol) {
+  const absl::string_view suffix = LowerCaseName(protocol);
+  start_size_ = port_name.size() + suffix.size();
+  if (start_size_ > kBlock) {
+    long_start_ = absl::StrCat(port_name, suffix);
+    return;
+  }
+  std::memcpy(start_.data(), port_name.data(), port_name.size());
+  std::memcpy(start_.data() + port_name.size(), suffix.data(), suffix.size());
 }
 
-ChainNamer::ChainNamer(ChainNamer&& other) noexcept
-    : digest_(std::exchange(other.digest_, nullptr)),
-      context_(std::exchange(other.context_, nullptr)) {}
-
-ChainNamer& ChainNamer::operator=(ChainNamer&& other) noexcept {
-  std::swap(digest_, other.digest_);
-  std::swap(context_, other.context_);
-  return *this;
-}
-
-ChainHash ChainNamer::OfPort(absl::string_view port_name, Protocol protocol) {
-  return Hash(port_name, LowerCaseName(protocol), "");
-}
-
-ChainHash ChainNamer::OfEndpoint(absl::string_view port_name, Protocol protocol,
-                                 absl::string_view endpoint) {
-  return Hash(port_name, LowerCaseName(protocol), endpoint);
-}
-
-ChainHash ChainNamer::Hash(absl::string_view a, absl::string_view b,
-                           absl::string_view c) {
-  // One update is cheaper than three; names are shorter than this unless
-  // somebody made them up.
-  char joined[512];
-  const size_t size = a.size() + b.size() + c.size();
-  EVP_DigestInit_ex2(context_, digest_, nullptr);
-  if (size <= sizeof joined) {
-    std::memcpy(joined, a.data(), a.size());
-    std::memcpy(joined + a.size(), b.data(), b.size());
-    if (!c.empty()) {
-      std::memcpy(joined + a.size() + b.size(), c.data(), c.size());
+ChainHash ChainNamer::OfEndpoint(absl::string_view endpoint) const {
+  // The high-level interface (EVP) costs more than the hash.
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  const size_t size = start_size_ + endpoint.size();
+  if (size < kBlock - 8) {
+    // The whole message with its padding (FIPS 180-4, 5.1.1): a one bit, zeros,
+    // the number of bits. start_ is zero behind its text.
+    std::array<uint8_t, kBlock> block = start_;
+    if (!endpoint.empty()) {
+      std::memcpy(block.data() + start_size_, endpoint.data(), endpoint.size());
     }
-    EVP_DigestUpdate(context_, joined, size);
+    block[size] = 0x80;
+    block[kBlock - 2] = static_cast<uint8_t>(size * 8 >> 8);
+    block[kBlock - 1] = static_cast<uint8_t>(size * 8);
+    SHA256_Transform(&context, block.data());
   } else {
-    for (absl::string_view part : {a, b, c}) {
-      EVP_DigestUpdate(context_, part.data(), part.size());
+    if (long_start_.empty()) {
+      SHA256_Update(&context, start_.data(), start_size_);
+    } else {
+      SHA256_Update(&context, long_start_.data(), long_start_.size());
     }
+    SHA256_Update(&context, endpoint.data(), endpoint.size());
+    unsigned char bytes[SHA256_DIGEST_LENGTH];
+    SHA256_Final(bytes, &context);
   }
-  unsigned char bytes[EVP_MAX_MD_SIZE];
-  EVP_DigestFinal_ex(context_, bytes, nullptr);
-
-  static constexpr char kBase32[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  // context.h holds the hash as numbers; its first 80 bits are wanted.
+  const uint64_t first = context.h[0];
+  const uint64_t second = context.h[1];
+  const uint64_t third = context.h[2];
   ChainHash hash;
-  for (int group = 0; group < 2; ++group) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 5; ++i) bits = bits << 8 | bytes[group * 5 + i];
-    for (int i = 0; i < 8; ++i) {
-      hash.characters[group * 8 + i] = kBase32[bits >> (35 - 5 * i) & 31];
-    }
-  }
+  WriteBase32(first << 8 | second >> 24, hash.characters.data());
+  WriteBase32((second & 0xffffff) << 16 | third >> 16,
+              hash.characters.data() + 8);
   return hash;
 }
 

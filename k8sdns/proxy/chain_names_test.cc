@@ -1,7 +1,6 @@
 #include "k8sdns/proxy/chain_names.h"
 
 #include <string>
-#include <utility>
 
 #include "gtest/gtest.h"
 
@@ -10,27 +9,31 @@ namespace {
 
 // The names that kube-proxy gave on a Docker EE 2.1 node.
 TEST(ChainNames, AreThoseOfARealNode) {
-  ChainNamer namer;
-  const std::string dns = "kube-system/kube-dns:dns";
-  const std::string dns_tcp = "kube-system/kube-dns:dns-tcp";
-  EXPECT_EQ(namer.OfPort(dns, Protocol::kUdp).text(), "TCOU7JCQXEZGVUNU");
-  EXPECT_EQ(namer.OfPort(dns_tcp, Protocol::kTcp).text(), "ERIFXISQEP7F7OF4");
-  EXPECT_EQ(namer.OfEndpoint(dns, Protocol::kUdp, "192.168.237.9:53").text(),
-            "VMNICV4GUKMZMBOY");
-  EXPECT_EQ(
-      namer.OfEndpoint(dns_tcp, Protocol::kTcp, "192.168.237.9:53").text(),
-      "SKI5LDIQRRMBYDWW");
+  const ChainNamer dns("kube-system/kube-dns:dns", Protocol::kUdp);
+  const ChainNamer dns_tcp("kube-system/kube-dns:dns-tcp", Protocol::kTcp);
+  EXPECT_EQ(dns.OfPort().text(), "TCOU7JCQXEZGVUNU");
+  EXPECT_EQ(dns_tcp.OfPort().text(), "ERIFXISQEP7F7OF4");
+  EXPECT_EQ(dns.OfEndpoint("192.168.237.9:53").text(), "VMNICV4GUKMZMBOY");
+  EXPECT_EQ(dns_tcp.OfEndpoint("192.168.237.9:53").text(), "SKI5LDIQRRMBYDWW");
 }
 
-TEST(ChainNames, AMovedNamerWorksAndLongNamesDoToo) {
-  ChainNamer first;
-  const ChainHash hash = first.OfPort("a/b", Protocol::kSctp);
-  ChainNamer second = std::move(first);
-  EXPECT_EQ(second.OfPort("a/b", Protocol::kSctp), hash);
-  const std::string half(256, 'x');
-  // The pieces are joined before they are hashed.
-  EXPECT_EQ(second.OfPort(half + half + "tcp", Protocol::kTcp),
-            second.OfEndpoint(half + half, Protocol::kTcp, "tcp"));
+// The pieces are joined before they are hashed: wherever the cut is, and on
+// both sides of the sizes where SHA-256 takes another block.
+TEST(ChainNames, AreTheSameForTextsOfAllSizesHoweverTheyAreCut) {
+  for (size_t size = 1; size < 200; ++size) {
+    const std::string text(size, 'x');
+    const ChainHash whole =
+        ChainNamer(text + "tcp" + text, Protocol::kTcp).OfPort();
+    EXPECT_EQ(ChainNamer(text, Protocol::kTcp).OfEndpoint(text + "tcp"), whole)
+        << size;
+  }
+  // By sha256sum and base32: one block, and two.
+  EXPECT_EQ(ChainNamer(std::string(52, 'a'), Protocol::kTcp).OfPort().text(),
+            "RGAOTTUD6WHPC66M");
+  EXPECT_EQ(ChainNamer(std::string(53, 'a'), Protocol::kTcp).OfPort().text(),
+            "TLJHVWI4ORK3TJ62");
+  EXPECT_EQ(ChainNamer(std::string(70, 'a'), Protocol::kTcp).OfPort().text(),
+            "KXZI3NRVDXQVYZRA");
 }
 
 }  // namespace

@@ -1,19 +1,23 @@
 #include "k8sdns/proxy/endpoint_selection.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
+#include <cstring>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace k8sdns::proxy {
 namespace {
 
-// "[", an address, "]:", a port.
-constexpr size_t kMaxEndpointText = IpAddress::kMaxTextSize + 8;
+// "[", an address, "]", ":" and a port with zeros: eight bytes.
+constexpr size_t kMaxEndpointText = IpAddress::kMaxTextSize + 10;
 
 void Report(const EndpointReader& reader, Finding::Effect effect,
             absl::string_view kind, const ObjectMeta& meta, std::string field,
@@ -41,53 +45,120 @@ bool ReadPort(const EndpointReader& reader, absl::string_view kind,
   return true;
 }
 
-void Append(const CompactEndpoint& endpoint, uint16_t port, EndpointList& out) {
-  EndpointInfo info;
-  info.address = endpoint.address;
-  info.port = port;
-  info.flags = endpoint.flags;
-  info.zone_hints = endpoint.zone_hints;
-  info.node_hints = endpoint.node_hints;
-  info.text_begin = static_cast<uint32_t>(out.texts.size());
+// An endpoint before it has its place in an EndpointList. Texts are compared by
+// their first 16 bytes as numbers, and as a whole only where these are equal.
+struct Candidate {
+  uint64_t key[2];
+  const CompactEndpoint* from;
+  uint16_t port;
+  uint8_t text_size;
+  uint8_t address_size;
   char text[kMaxEndpointText];
-  char* at = text;
-  if (endpoint.address.is_v6()) *at++ = '[';
-  char* const address = at;
-  at = endpoint.address.WriteTo(at);
-  info.address_size = static_cast<uint8_t>(at - address);
-  if (endpoint.address.is_v6()) *at++ = ']';
-  *at++ = ':';
-  at = std::to_chars(at, at + 5, port).ptr;
-  info.text_size = static_cast<uint8_t>(at - text);
-  out.texts.append(text, info.text_size);
-  out.endpoints.push_back(info);
+
+  absl::string_view view() const { return {text, text_size}; }
+  friend bool operator<(const Candidate& a, const Candidate& b) {
+    if (a.key[0] != b.key[0]) return a.key[0] < b.key[0];
+    if (a.key[1] != b.key[1]) return a.key[1] < b.key[1];
+    return a.view() < b.view();
+  }
+};
+
+uint64_t BigEndian(const char* bytes) {
+  uint64_t value;
+  std::memcpy(&value, bytes, sizeof value);
+  if constexpr (std::endian::native == std::endian::little) {
+    value = __builtin_bswap64(value);
+  }
+  return value;
 }
 
-// Sorts by text and keeps one of each.
-void SortAndDeduplicate(EndpointList& list) {
-  auto less = [&](const EndpointInfo& a, const EndpointInfo& b) {
-    return list.text(a) < list.text(b);
-  };
-  auto& endpoints = list.endpoints;
-  bool strictly_sorted = true;
-  for (size_t i = 1; i < endpoints.size() && strictly_sorted; ++i) {
-    strictly_sorted = less(endpoints[i - 1], endpoints[i]);
+// Most services have no more endpoints than that.
+constexpr size_t kFew = 16;
+using Candidates = absl::InlinedVector<Candidate, kFew>;
+
+void AppendCandidates(const CompactSlice& slice, uint16_t port,
+                      Candidates& out) {
+  char suffix[8] = {':'};  // zeros behind the number
+  const size_t suffix_size = static_cast<size_t>(
+      std::to_chars(suffix + 1, suffix + 6, port).ptr - suffix);
+  for (const CompactEndpoint& endpoint : slice.endpoints) {
+    Candidate& c = out.emplace_back();
+    c.from = &endpoint;
+    c.port = port;
+    std::memset(c.text, 0, 2 * sizeof(uint64_t));
+    const bool v6 = endpoint.address.is_v6();
+    c.text[0] = '[';
+    char* at = endpoint.address.WriteTo(c.text + (v6 ? 1 : 0));
+    c.address_size = static_cast<uint8_t>(at - c.text - (v6 ? 1 : 0));
+    if (v6) *at++ = ']';
+    std::memcpy(at, suffix, sizeof suffix);
+    c.text_size = static_cast<uint8_t>(at + suffix_size - c.text);
+    c.key[0] = BigEndian(c.text);
+    c.key[1] = BigEndian(c.text + sizeof(uint64_t));
   }
-  if (strictly_sorted) return;
-  std::stable_sort(endpoints.begin(), endpoints.end(), less);
+}
+
+// Indexes of candidates.
+using Order = absl::InlinedVector<uint32_t, kFew>;
+
+void SortFew(const Candidates& candidates, Order& order) {
+  for (size_t i = 1; i < order.size(); ++i) {
+    const uint32_t moved = order[i];
+    size_t to = i;
+    while (to > 0 && candidates[moved] < candidates[order[to - 1]]) {
+      order[to] = order[to - 1];
+      --to;
+    }
+    order[to] = moved;
+  }
+}
+
+// By text, one of each.
+void SortAndDeduplicate(const Candidates& candidates, Order& order) {
+  if (order.size() <= kFew) {
+    SortFew(candidates, order);
+  } else {
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return candidates[a] < candidates[b];
+    });
+  }
   // Of equal ones the last local one stays, else the first
   // (endpointslicecache.go, addEndpoints).
   size_t kept = 0;
-  for (size_t i = 1; i < endpoints.size(); ++i) {
-    if (list.text(endpoints[kept]) == list.text(endpoints[i])) {
-      if (endpoints[i].local()) endpoints[kept] = endpoints[i];
+  for (size_t i = 1; i < order.size(); ++i) {
+    const Candidate& c = candidates[order[i]];
+    if (!(candidates[order[kept]] < c)) {
+      if ((c.from->flags & CompactEndpoint::kLocal) != 0) {
+        order[kept] = order[i];
+      }
     } else {
-      endpoints[++kept] = endpoints[i];
+      order[++kept] = order[i];
     }
   }
-  endpoints.resize(kept + 1);
+  if (!order.empty()) order.resize(kept + 1);
 }
 
+void Fill(const Candidates& candidates, const Order& order, EndpointList& out) {
+  size_t size = EndpointList::kPadding;
+  for (uint32_t i : order) size += candidates[i].text_size;
+  out.texts.resize(size);
+  out.endpoints.resize(order.size());
+  uint32_t begin = 0;
+  for (size_t k = 0; k < order.size(); ++k) {
+    const Candidate& c = candidates[order[k]];
+    EndpointInfo& info = out.endpoints[k];
+    info.address = c.from->address;
+    info.flags = c.from->flags;
+    info.port = c.port;
+    info.text_begin = begin;
+    info.text_size = c.text_size;
+    info.address_size = c.address_size;
+    info.zone_hints = c.from->zone_hints;
+    info.node_hints = c.from->node_hints;
+    std::memcpy(out.texts.data() + begin, c.text, c.text_size);
+    begin += c.text_size;
+  }
+}
 enum class TopologyMode { kNone, kZone, kNode };
 
 // canUseTopology of 1.30, topologyModeFromHints of newer versions.
@@ -274,34 +345,29 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
                     std::vector<std::string>* written) {
   out.Clear();
   if (written != nullptr) written->clear();
-  size_t expected = 0;
-  for (const CompactSlice& slice : slices) expected += slice.endpoints.size();
-  out.endpoints.reserve(expected);
-  out.texts.reserve(expected * 20 + EndpointList::kPadding);
+  Candidates candidates;
   for (const CompactSlice& slice : slices) {
     for (const CompactSlice::Port& port : slice.ports) {
       if (port.name != name) continue;
       if (traits.endpoint_slices && port.protocol != protocol) continue;
-      for (size_t i = 0; i < slice.endpoints.size(); ++i) {
-        Append(slice.endpoints[i], port.number, out);
-        if (written == nullptr || i >= slice.addresses_as_written.size() ||
-            slice.addresses_as_written[i].empty()) {
-          continue;
-        }
+      const size_t first = candidates.size();
+      AppendCandidates(slice, port.number, candidates);
+      if (written == nullptr) continue;
+      for (size_t i = 0; i < slice.addresses_as_written.size(); ++i) {
         const std::string& raw = slice.addresses_as_written[i];
-        written->resize(out.size());
+        if (raw.empty()) continue;
+        written->resize(first + i + 1);
         written->back() = raw.find(':') == std::string::npos
                               ? absl::StrCat(raw, ":", port.number)
                               : absl::StrCat("[", raw, "]:", port.number);
       }
     }
   }
-  out.texts.append(EndpointList::kPadding, '\0');
-  if (out.size() < 2) return;
-  if (traits.endpoint_slices) {
-    SortAndDeduplicate(out);
-    return;
-  }
+  Order order(candidates.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (traits.endpoint_slices) SortAndDeduplicate(candidates, order);
+  Fill(candidates, order, out);
+  if (traits.endpoint_slices || out.size() < 2) return;
   absl::flat_hash_set<absl::string_view> seen;
   for (const EndpointInfo& e : out.endpoints) {
     out.has_duplicates |= !seen.insert(out.text(e)).second;

@@ -102,16 +102,17 @@ struct EndpointReader {
 
 // One endpoint of one service port.
 struct EndpointInfo {
+  ChainHash chain;  // filled by who needs it; first, so that it may be copied
+                    // in a piece of 32 bytes
   IpAddress address;
-  uint16_t port = 0;
   uint8_t flags = 0;  // CompactEndpoint::Flag
+  uint16_t port = 0;
+  uint32_t text_begin = 0;
   uint8_t text_size = 0;
   uint8_t address_size = 0;  // of the address in the text
-  uint32_t text_begin = 0;
+  uint8_t use = 0;           // filled by who needs it
   uint32_t zone_hints = 0;
   uint32_t node_hints = 0;
-  ChainHash chain;  // filled by who needs it
-  uint8_t use = 0;  // likewise
 
   bool ready() const { return (flags & CompactEndpoint::kReady) != 0; }
   bool serving() const { return (flags & CompactEndpoint::kServing) != 0; }

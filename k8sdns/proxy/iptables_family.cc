@@ -207,8 +207,8 @@ void IptablesFamily::Categorize(PortModel& model) {
 void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
                             PortModel& model) {
   const ServicePortInfo& info = model.info;
-  model.hash =
-      old != nullptr ? old->hash : namer_.OfPort(info.name, info.protocol);
+  const ChainNamer namer(info.name, info.protocol);
+  model.hash = old != nullptr ? old->hash : namer.OfPort();
   MergeEndpoints(state.slices, info.port_name, info.protocol, context_.traits,
                  model.list,
                  context_.traits.endpoint_slices ? nullptr : &written_);
@@ -236,7 +236,7 @@ void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
         continue;
       }
     }
-    e.chain = namer_.OfEndpoint(info.name, info.protocol, text);
+    e.chain = namer.OfEndpoint(text);
   }
   Categorize(model);
 }

@@ -144,7 +144,6 @@ class IptablesFamily {
   RuleContext context_;
   std::optional<NodeView> next_node_;  // the node as the batch leaves it
   KubeProxyConfig config_;
-  ChainNamer namer_;
   HintSets zone_hints_;
   HintSets node_hints_;
   ProbabilityTexts probabilities_;

@@ -12,8 +12,9 @@
 //   void BeginStencil(const ChainRef& endpoint_chain);
 //   void EndStencil();
 //   void Stamp(const EndpointList&, const EndpointInfo&, uint32_t n);
-// which repeat what was written between the first two for another endpoint and
-// another n of OneOf(n).
+//   void EndpointChains(const EndpointList&);
+// The third repeats what was written between the first two for another endpoint
+// and another n of OneOf(n); the last is Chain() for all endpoints in use.
 //
 // Facts: syncProxyRules in pkg/proxy/iptables/proxier.go of Kubernetes 1.30,
 // 1.14 and 1.11; nfacct rules: 1.32 and later.
@@ -64,7 +65,12 @@ class PortRules {
   // Declares the port's own chains (nat).
   void Chains() {
     DeclareServiceChains();
-    ForReachable([&](const EndpointInfo& e, uint32_t) { sink_.Chain(Sep(e)); });
+    if constexpr (Sink::kStencils) {
+      sink_.EndpointChains(port_.list);
+    } else {
+      ForReachable(
+          [&](const EndpointInfo& e, uint32_t) { sink_.Chain(Sep(e)); });
+    }
   }
   void DeclareServiceChains() {
     if (modern()) {

@@ -45,12 +45,17 @@ void TextSink::ConntrackState(uint32_t states, bool invert) {
   }
 }
 
-void TextSink::Escape(size_t begin, absl::string_view text) {
-  out_.CutTo(begin);
+// Names of the API have none of the characters that need escaping; a manifest
+// written by hand may.
+void TextSink::Remember(absl::string_view text) {
+  name_ = text;
+  escaped_name_.clear();
   for (char c : text) {
-    if (c == '"' || c == '\'' || c == '\\') out_.Put('\\');
-    out_.Put(c);
+    if (c == '"' || c == '\'' || c == '\\') escaped_name_.push_back('\\');
+    escaped_name_.push_back(c);
   }
+  name_size_ = escaped_name_.size();
+  escaped_name_.append(EndpointList::kPadding, '\0');
 }
 
 }  // namespace k8sdns::proxy

@@ -55,16 +55,19 @@ class TextBuffer {
   // Copies 32 bytes at a time: reads up to 31 bytes behind `text`, and writes
   // as many behind what counts.
   void PutWide(const char* text, size_t size) {
-    char* at = at_;
-    at_ += size;
-    for (;;) {
-      std::memcpy(at, text, 32);
-      if (size <= 32) return;
-      at += 32;
-      text += 32;
-      size -= 32;
-    }
+    at_ = CopyWide(at_, text, size);
   }
+  // Copies `size` bytes to `to` in the same way; returns the end.
+  static char* CopyWide(char* to, const char* from, size_t size) {
+    std::memcpy(to, from, 32);
+    for (size_t done = 32; done < size; done += 32) {
+      std::memcpy(to + done, from + done, 32);
+    }
+    return to + size;
+  }
+  // For who writes many pieces: where to write, and where that ended.
+  char* end() { return at_; }
+  void set_end(char* end) { at_ = end; }
   const char* data() const { return out_.data(); }
   void Put(char c) { *at_++ = c; }
   void PutNumber(uint32_t value) {
@@ -288,29 +291,40 @@ class TextSink {
   }
   void Stamp(const EndpointList& list, const EndpointInfo& e, uint32_t n) {
     out_.Reserve(stencil_size_ + kRuleRoom);
+    const char* const text = list.texts.data() + e.text_begin;
+    const char* const piece[] = {
+        e.chain.characters.data(), text, text + (v6_ ? 1 : 0),
+        n > 0 ? probabilities_.Get(n).data() : nullptr};
+    const size_t piece_size[] = {16, e.text_size, e.address_size, 13};
     const char* from = out_.data() + stencil_begin_;
-    for (int i = 0; i < hole_count_; ++i) {
-      const Hole& hole = holes_[i];
-      out_.PutWide(from, hole.before);
+    const char* const from_end = from + stencil_size_;
+    // Locals: what is written might be anything but them.
+    char* at = out_.end();
+    const int holes = hole_count_;
+    for (int i = 0; i < holes; ++i) {
+      const Hole hole = holes_[i];
+      at = TextBuffer::CopyWide(at, from, hole.before);
       from += hole.before + hole.size;
-      const char* texts = list.texts.data() + e.text_begin;
-      switch (hole.kind) {
-        case Hole::kChain:
-          out_.Put16(e.chain.characters.data());
-          break;
-        case Hole::kText:
-          out_.PutWide(texts, e.text_size);
-          break;
-        case Hole::kAddress:
-          out_.PutWide(texts + (v6_ ? 1 : 0), e.address_size);
-          break;
-        case Hole::kProbability:
-          out_.PutWide(probabilities_.Get(n).data(), 13);
-          break;
-      }
+      at = TextBuffer::CopyWide(at, piece[hole.kind], piece_size[hole.kind]);
     }
-    const char* end = out_.data() + stencil_begin_ + stencil_size_;
-    out_.PutWide(from, static_cast<size_t>(end - from));
+    at = TextBuffer::CopyWide(at, from, static_cast<size_t>(from_end - from));
+    out_.set_end(at);
+  }
+  // ":KUBE-SEP-... - [0:0]" of the endpoints in use.
+  void EndpointChains(const EndpointList& list) {
+    static constexpr char kStart[] = ":KUBE-SEP-";
+    static constexpr char kEnd[] = " - [0:0]\n";
+    static constexpr size_t kLine = sizeof kStart + sizeof kEnd - 2 + 16;
+    out_.Reserve(list.size() * kLine + kRuleRoom);
+    char* at = out_.end();
+    for (const EndpointInfo& e : list.endpoints) {
+      if (e.use == 0) continue;
+      std::memcpy(at, kStart, sizeof kStart - 1);
+      std::memcpy(at + sizeof kStart - 1, e.chain.characters.data(), 16);
+      std::memcpy(at + sizeof kStart + 15, kEnd, sizeof kEnd - 1);
+      at += kLine;
+    }
+    out_.set_end(at);
   }
 
  private:
@@ -381,21 +395,26 @@ class TextSink {
     if (text.size() > kShortText) out_.Reserve(kRuleRoom + text.size());
     out_.Put(text);
   }
-  // A text from the input, between quotes. Names of the API have none of the
-  // characters that need escaping; a manifest written by hand may.
+  // A text from the input, between quotes: mostly the name of the port that the
+  // rules before were of, so that it is escaped once. Names must not change
+  // while the sink is there.
   void PutName(absl::string_view text) {
-    if (text.size() > kShortText) out_.Reserve(kRuleRoom + 2 * text.size());
-    const size_t begin = out_.size();
-    out_.Put(text);
-    if (text.find_first_of("\"'\\") != absl::string_view::npos) {
-      Escape(begin, text);
+    if (text.empty()) return;
+    if (text.data() != name_.data() || text.size() != name_.size()) {
+      Remember(text);
     }
+    if (name_size_ > kShortText) out_.Reserve(kRuleRoom + name_size_);
+    out_.PutWide(escaped_name_.data(), name_size_);
   }
-  void Escape(size_t begin, absl::string_view text);
+  void Remember(absl::string_view text);
 
   TextBuffer& out_;
   bool v6_;
   ProbabilityTexts& probabilities_;
+
+  absl::string_view name_;    // as it was given
+  std::string escaped_name_;  // padded for PutWide()
+  size_t name_size_ = 0;
 
   const ChainHash* stencil_chain_ = nullptr;  // set while one is written
   size_t stencil_begin_ = 0;
