@@ -3,6 +3,8 @@
 // 10 endpoints each.
 //
 // Floors of the same run: a copy of the text, a scan of it for newlines.
+#include <malloc.h>
+
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -143,6 +145,38 @@ BENCHMARK_TEMPLATE(BM_ApplyChange, ProxyMode::kIptables)
     ->SIZES->Complexity(benchmark::o1);
 BENCHMARK_TEMPLATE(BM_ApplyChange, ProxyMode::kIpvs)
     ->SIZES->Complexity(benchmark::o1);
+
+// Of the heap, in use.
+size_t HeapBytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// The compiler's state and the tables made of it; the Cluster apart.
+template <ProxyMode kMode>
+void BM_Memory(benchmark::State& state) {
+  const Cluster& cluster = ClusterOf(state.range(0));
+  for (auto _ : state) {
+    const size_t before = HeapBytes();
+    const std::unique_ptr<bench::ModeTables> tables =
+        bench::MakeModeTables(kMode);
+    if (!Compile(cluster, kMode, *tables)) {
+      state.SkipWithError("does not compile");
+      return;
+    }
+    const auto made = tables->Tables();
+    const auto bytes = static_cast<double>(HeapBytes() - before);
+    state.counters["megabytes"] = bytes * 1e-6;
+    state.counters["memory_per_endpoint"] =
+        bytes / (static_cast<double>(state.range(0)) * kEndpointsPerService);
+  }
+}
+BENCHMARK_TEMPLATE(BM_Memory, ProxyMode::kIptables)
+    ->SIZES->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_TEMPLATE(BM_Memory, ProxyMode::kIpvs)
+    ->SIZES->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 // ---- the text of iptables mode ----
 

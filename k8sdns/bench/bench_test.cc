@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "k8sdns/bench/kernel_probe.h"
 #include "k8sdns/bench/rule_walk.h"
 #include "k8sdns/bench/sizing.h"
 #include "k8sdns/bench/sizing_report.h"
@@ -221,6 +222,38 @@ TEST(SizingTest, ABadShapeIsRefused) {
   options.modes = {ProxyMode::kNftables};
   EXPECT_EQ(RunSizing(options).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// ---- the real kernel ----
+
+TEST(KernelProbeTest, LoadsAndSendsOrSaysWhyNot) {
+  const absl::StatusOr<std::string> kernel = DescribeKernel();
+  if (!kernel.ok()) GTEST_SKIP() << kernel.status().message();
+  EXPECT_THAT(*kernel, HasSubstr("Linux "));
+  KernelTables tables;
+  tables.iptables =
+      "*nat\n:OUTPUT ACCEPT\n"
+      "-A OUTPUT -d 10.96.0.1 -p udp -j DNAT --to-destination 10.128.0.9\n"
+      "COMMIT\n";
+  const IpAddress client = *IpAddress::Parse("10.128.0.1");
+  const SocketAddress service = *SocketAddress::Parse("10.96.0.1:80");
+  const absl::StatusOr<KernelTimes> times =
+      MeasureKernel(tables, client,
+                    {{service, Protocol::kUdp},
+                     {service, Protocol::kTcp},
+                     {service, Protocol::kSctp}});
+  ASSERT_TRUE(times.ok()) << times.status();
+  EXPECT_GT(times->load_ms, 0);
+  EXPECT_GT(times->no_rules_ns, 0);
+  ASSERT_EQ(times->first_packet_ns.size(), 3);
+  EXPECT_GT(times->first_packet_ns[0].value_or(0), 0);
+  EXPECT_GT(times->first_packet_ns[1].value_or(0), 0);
+  EXPECT_FALSE(times->first_packet_ns[2].has_value());
+
+  tables.iptables = "*nat\n-A NOWHERE -j ACCEPT\nCOMMIT\n";
+  const absl::Status refused = MeasureKernel(tables, client, {}).status();
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("iptables-restore failed: "));
 }
 
 // ---- the printers ----

@@ -1,7 +1,5 @@
 #include "k8sdns/bench/sizing.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -13,6 +11,13 @@
 #include "k8sdns/bench/flow_cost.h"
 #include "k8sdns/bench/kernel_probe.h"
 #include "k8sdns/bench/mode_tables.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#if __GLIBC_PREREQ(2, 33)
+#define K8SDNS_BENCH_HAS_MALLINFO2
+#endif
+#endif
 
 namespace k8sdns::bench {
 namespace {
@@ -26,7 +31,7 @@ constexpr char kNewEndpoint[] = "10.254.7.7";
 
 // Bytes in use on the heap; 0 where that is not known.
 size_t HeapBytes() {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifdef K8SDNS_BENCH_HAS_MALLINFO2
   const struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;
 #else
