@@ -162,7 +162,7 @@ class Explainer {
     }
     const size_t colon = port.find(':');
     std::string service = port.substr(0, colon);
-    if (service.empty() && LooksLikeService(item.chain)) service = "?";
+    if (service.empty() && LooksLikeService(item.chain)) service += '?';
     GroupOf(service, drift_).items.push_back(std::move(item));
   }
 
