@@ -1,67 +1,73 @@
 // Matches and targets without a model whose text is still brought to the
 // printed form: their options are read and checked, written in the tool's
 // order with its defaults, and kept as text (UnknownMatch, UnknownTarget).
+#include <algorithm>
+#include <initializer_list>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "k8sdns/netfilter/extension.h"
+#include "k8sdns/netfilter/text_extension.h"
 
 namespace k8sdns::netfilter {
 namespace {
 
-enum class Format : uint8_t {
-  kFlag,
-  kPlain,   // the text
-  kQuoted,  // quoted where needed
-  kString,  // always quoted
-  kLower,
-  kDecimal,
-  kHex,      // 0x1
-  kHexMask,  // 0x1/0xff; 0 by its name
-  kColon,    // "a:b", one number if they are equal
-  kFrom,     // "a" or "a:b": as given
-  kSpi,      // as kColon; all of them: nothing
-  kAddress,
-  kMark,       // always with mask
-  kTime,       // hh:mm:ss
-  kDate,       // 2024-01-31T12:30:00
-  kMonthDays,  // 1,2,3
-  kWeekDays,   // Mon,Tue
-  kNothing,    // read, never printed
-};
-
-struct TextOption {
-  OptionSpec spec;
-  Format format;
-  absl::string_view zero = "";    // kHexMask: the name of 0
-  absl::string_view absent = "";  // printed if the option is not given
-};
-
-struct TextExtension {
-  absl::string_view name;
-  bool target;
-  uint8_t families;
-  std::span<const TextOption> options;
-  uint8_t protocol = 0;
-};
-
 constexpr uint8_t kInv = kInvertible;
 constexpr uint8_t kMan = kMandatory;
 
+// ---- values that the tools look at ----
+
+bool IsOneOf(absl::string_view text,
+             std::initializer_list<absl::string_view> words) {
+  return std::find(words.begin(), words.end(), text) != words.end();
+}
+
+bool WriteConnbytesMode(const OptionCall& call, const TextOp&,
+                        std::string* out) {
+  absl::StrAppend(out, " ", call.text);
+  return IsOneOf(call.text, {"packets", "bytes", "avgpkt"});
+}
+bool WriteConnbytesDirection(const OptionCall& call, const TextOp&,
+                             std::string* out) {
+  absl::StrAppend(out, " ", call.text);
+  return IsOneOf(call.text, {"original", "reply", "both"});
+}
+bool WriteAuditType(const OptionCall& call, const TextOp&, std::string* out) {
+  const std::string lower = absl::AsciiStrToLower(call.text);
+  absl::StrAppend(out, " ", lower);
+  return IsOneOf(lower, {"accept", "drop", "reject"});
+}
+// Names that are cut to the kernel's field.
+template <size_t kSize>
+bool WriteShort(const OptionCall& call, const TextOp&, std::string* out) {
+  if (call.text.empty()) {
+    out->clear();
+  } else {
+    absl::StrAppend(out, " ", call.text.substr(0, kSize));
+  }
+  return true;
+}
+bool WriteGrowingRange(const OptionCall& call, const TextOp&,
+                       std::string* out) {
+  absl::StrAppend(out, " ", call.first);
+  if (call.first != call.last) absl::StrAppend(out, ":", call.last);
+  return call.first <= call.last;
+}
+
 // The ids are the order of printing.
-constexpr TextOption kStringOptions[] = {
-    {{"string", 0, ValueType::kString, kInv, Bit(1)}, Format::kString},
-    {{"hex-string", 1, ValueType::kString, kInv, Bit(0)}, Format::kString},
-    {{"algo", 2, ValueType::kString, kMan}, Format::kPlain},
-    {{"from", 3, ValueType::kUint16}, Format::kDecimal, "0"},
-    {{"to", 4, ValueType::kUint16}, Format::kDecimal, "65535"},
-    {{"icase", 5, ValueType::kNone}, Format::kFlag},
-};
 constexpr TextOption kConnbytesOptions[] = {
     {{"connbytes", 0, ValueType::kUint64Range, kMan | kInv}, Format::kFrom},
-    {{"connbytes-mode", 1, ValueType::kString, kMan}, Format::kPlain},
-    {{"connbytes-dir", 2, ValueType::kString, kMan}, Format::kPlain},
+    {{"connbytes-mode", 1, ValueType::kString, kMan},
+     Format::kCustom,
+     "",
+     "",
+     WriteConnbytesMode},
+    {{"connbytes-dir", 2, ValueType::kString, kMan},
+     Format::kCustom,
+     "",
+     "",
+     WriteConnbytesDirection},
 };
 // The ids of upto and above are exchanged by "!".
 constexpr TextOption kConnlimitOptions[] = {
@@ -120,7 +126,10 @@ constexpr TextOption kAh6Options[] = {
     {{"ahres", 2, ValueType::kNone}, Format::kFlag},
 };
 constexpr TextOption kIpcompOptions[] = {
-    {{"ipcompspi", 0, ValueType::kUint32Range, kInv}, Format::kSpi},
+    {{"ipcompspi", 0, ValueType::kUint32Range, kInv},
+     Format::kSpi,
+     "",
+     " --ipcompspi 0"},
     {{"compres", 1, ValueType::kNone}, Format::kFlag},
 };
 constexpr TextOption kEcnOptions[] = {
@@ -134,7 +143,11 @@ constexpr TextOption kSocketOptions[] = {
     {{"restore-skmark", 2, ValueType::kNone}, Format::kFlag},
 };
 constexpr TextOption kTcpmssOptions[] = {
-    {{"mss", 0, ValueType::kUint16Range, kMan | kInv}, Format::kColon}};
+    {{"mss", 0, ValueType::kUint16Range, kMan | kInv},
+     Format::kCustom,
+     "",
+     "",
+     WriteGrowingRange}};
 constexpr TextOption kConnlabelOptions[] = {
     {{"label", 0, ValueType::kUint16, kMan | kInv}, Format::kString},
     {{"set", 1, ValueType::kNone}, Format::kFlag},
@@ -155,13 +168,20 @@ constexpr TextOption kTproxyOptions[] = {
 };
 constexpr TextOption kTeeOptions[] = {
     {{"gateway", 0, ValueType::kHost, kMan}, Format::kAddress},
-    {{"oif", 1, ValueType::kString}, Format::kPlain},
+    {{"oif", 1, ValueType::kString}, Format::kCustom, "", "", WriteShort<15>},
 };
-constexpr TextOption kAuditOptions[] = {
-    {{"type", 0, ValueType::kString, kMan}, Format::kLower}};
+constexpr TextOption kAuditOptions[] = {{{"type", 0, ValueType::kString, kMan},
+                                         Format::kCustom,
+                                         "",
+                                         "",
+                                         WriteAuditType}};
 constexpr TextOption kIdletimerOptions[] = {
     {{"timeout", 0, ValueType::kUint32, kMan}, Format::kDecimal},
-    {{"label", 1, ValueType::kString, kMan}, Format::kPlain},
+    {{"label", 1, ValueType::kString, kMan},
+     Format::kCustom,
+     "",
+     "",
+     WriteShort<27>},
     {{"alarm", 2, ValueType::kNone}, Format::kFlag},
 };
 constexpr TextOption kSynproxyOptions[] = {
@@ -173,38 +193,17 @@ constexpr TextOption kSynproxyOptions[] = {
 };
 constexpr TextOption kChecksumOptions[] = {
     {{"checksum-fill", 0, ValueType::kNone, kMan}, Format::kFlag}};
+constexpr TextOption kSecmarkOptions[] = {
+    {{"selctx", 0, ValueType::kString, kMan}, Format::kPlain}};
+constexpr TextOption kEcnTargetOptions[] = {
+    {{"ecn-tcp-remove", 0, ValueType::kNone}, Format::kFlag},
+    {{"ecn-tcp-cwr", 1, ValueType::kUint8, 0, 0, 0, 0, 1}, Format::kDecimal},
+    {{"ecn-tcp-ece", 2, ValueType::kUint8, 0, 0, 0, 0, 1}, Format::kDecimal},
+    {{"ecn-ip-ect", 3, ValueType::kUint8, 0, 0, 0, 0, 3}, Format::kDecimal},
+};
 constexpr TextOption kConnsecmarkOptions[] = {
     {{"save", 0, ValueType::kNone, 0, Bit(1)}, Format::kFlag},
     {{"restore", 1, ValueType::kNone, 0, Bit(0)}, Format::kFlag},
-};
-
-constexpr TextExtension kExtensions[] = {
-    {"string", false, kBoth, kStringOptions},
-    {"connbytes", false, kBoth, kConnbytesOptions},
-    {"connlimit", false, kBoth, kConnlimitOptions},
-    {"time", false, kBoth, kTimeOptions},
-    {"cpu", false, kBoth, kCpuOptions},
-    {"devgroup", false, kBoth, kDevgroupOptions},
-    {"realm", false, kV4, kRealmOptions},
-    {"helper", false, kBoth, kHelperOptions},
-    {"quota", false, kBoth, kQuotaOptions},
-    {"cgroup", false, kBoth, kCgroupOptions},
-    {"esp", false, kBoth, kEspOptions, 50},
-    {"ah", false, kV4, kAhOptions, 51},
-    {"ah", false, kV6, kAh6Options},
-    {"ipcomp", false, kBoth, kIpcompOptions, 108},
-    {"ecn", false, kBoth, kEcnOptions},
-    {"socket", false, kBoth, kSocketOptions},
-    {"tcpmss", false, kBoth, kTcpmssOptions, 6},
-    {"connlabel", false, kBoth, kConnlabelOptions},
-    {"osf", false, kBoth, kOsfOptions, 6},
-    {"TPROXY", true, kBoth, kTproxyOptions},
-    {"TEE", true, kBoth, kTeeOptions},
-    {"AUDIT", true, kBoth, kAuditOptions},
-    {"IDLETIMER", true, kBoth, kIdletimerOptions},
-    {"SYNPROXY", true, kBoth, kSynproxyOptions, 6},
-    {"CHECKSUM", true, kBoth, kChecksumOptions},
-    {"CONNSECMARK", true, kBoth, kConnsecmarkOptions},
 };
 
 // ---- values ----
@@ -313,7 +312,9 @@ bool AppendWeekDays(absl::string_view text, bool invert, std::string* out) {
   uint32_t days = 0;
   for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
     uint64_t day = 0;
-    if (!ReadNumber(part, 10, 0, 255, &day)) {
+    if (ReadNumber(part, 10, 0, 255, &day)) {
+      if (day == 0) return false;
+    } else {
       for (int i = 0; i < 7; ++i) {
         if (absl::StartsWith(part, kWeekDays[i].substr(0, 2))) day = i + 1;
       }
@@ -335,8 +336,10 @@ bool AppendWeekDays(absl::string_view text, bool invert, std::string* out) {
 }
 
 bool AppendValue(const OptionCall& call, const TextOption& option,
-                 std::string* out) {
+                 const TextOp& op, std::string* out) {
   switch (option.format) {
+    case Format::kCustom:
+      return option.write(call, op, out);
     case Format::kFlag:
       return true;
     case Format::kPlain:
@@ -402,12 +405,6 @@ bool AppendValue(const OptionCall& call, const TextOption& option,
   return false;
 }
 
-// What is kept while the options are read: the text of each.
-struct TextOp {
-  static constexpr int kSlots = 16;
-  StringId slots[kSlots] = {};
-};
-
 bool FinishTime(FinishCall& call, TextOp* op) {
   StringPool* strings = call.rule->strings;
   std::string start(strings->Get(op->slots[0]));
@@ -428,112 +425,97 @@ bool FinishTime(FinishCall& call, TextOp* op) {
   return true;
 }
 
-template <int N>
-struct TextFunctions {
-  static constexpr const TextExtension& kExtension = kExtensions[N];
-
-  static bool Parse(OptionCall& call, void* op) {
-    const TextOption* option = nullptr;
-    for (const TextOption& o : kExtension.options) {
-      if (o.spec.id == call.id()) option = &o;
-    }
-    std::string text = call.invert ? " ! --" : " --";
-    absl::StrAppend(&text, option->spec.name);
-    if (!AppendValue(call, *option, &text)) {
-      return call.rule->Fail(kExtension.name, ": bad value `", call.text,
-                             "' for --", option->spec.name);
-    }
-    int slot = call.id();
-    if (kExtension.options.data() == kConnlimitOptions && call.invert &&
-        slot < 2) {
-      slot = 1 - slot;
-      text = absl::StrCat(" --", kConnlimitOptions[slot].spec.name, " ",
-                          call.number);
-    }
-    const bool left_out =
-        (option->format == Format::kSpi && call.first == 0 &&
-         call.last == 0xffffffff) ||
-        (option->format == Format::kDecimal && !option->zero.empty() &&
-         absl::StrCat(call.number) == option->zero) ||
-        (option->format == Format::kPlain && call.text.empty() &&
-         (option->spec.flags & kMandatory) == 0);
-    static_cast<TextOp*>(op)->slots[slot] =
-        call.rule->strings->Intern(left_out ? "" : text);
-    return true;
-  }
-  static bool Finish(FinishCall& call, void* op) {
-    // One of the two is required; a time has both ends.
-    if (kExtension.options.data() == kConnlimitOptions &&
-        (call.seen & 3) == 0) {
-      return call.rule->Fail("connlimit: a limit is required");
-    }
-    if (kExtension.options.data() == kTimeOptions &&
-        !FinishTime(call, static_cast<TextOp*>(op))) {
-      return false;
-    }
-    for (const TextOption& o : kExtension.options) {
-      if (o.absent.empty() || call.Seen(o.spec.id)) continue;
-      if (o.spec.id == 3 && kExtension.options.data() == kConnlimitOptions &&
-          call.Seen(4)) {
-        continue;
-      }
-      std::string text(o.absent);
-      const size_t width = text.find("@w");
-      if (width != std::string::npos) {
-        text.replace(width, 2,
-                     call.rule->family == IpFamily::kIpv4 ? "32" : "128");
-      }
-      const size_t at = text.find("@0");
-      if (at != std::string::npos) {
-        text.replace(at, 2,
-                     call.rule->family == IpFamily::kIpv4 ? "0.0.0.0" : "::");
-      }
-      static_cast<TextOp*>(op)->slots[o.spec.id] =
-          call.rule->strings->Intern(text);
-    }
-    return true;
-  }
-  static void Print(const PrintContext& context, const void* op,
-                    std::string* out) {
-    for (StringId id : static_cast<const TextOp*>(op)->slots) {
-      absl::StrAppend(out, context.strings->Get(id));
-    }
-  }
-};
-
-template <int N>
-void AddTextExtensions(std::vector<Extension>* out,
-                       std::vector<std::vector<OptionSpec>>* specs) {
-  if constexpr (N < std::size(kExtensions)) {
-    const TextExtension& t = kExtensions[N];
-    std::vector<OptionSpec> list;
-    for (const TextOption& o : t.options) list.push_back(o.spec);
-    specs->push_back(std::move(list));
-    Extension e;
-    e.name = t.name;
-    e.kind = t.target ? OpKind::kUnknownTarget : OpKind::kUnknownMatch;
-    e.families = t.families;
-    e.options = specs->back();
-    e.size = sizeof(TextOp);
-    e.init = [](void* op, const RuleContext&) { new (op) TextOp(); };
-    e.parse = TextFunctions<N>::Parse;
-    e.finish = TextFunctions<N>::Finish;
-    e.print = TextFunctions<N>::Print;
-    e.protocol = t.protocol;
-    out->push_back(e);
-    AddTextExtensions<N + 1>(out, specs);
-  }
+bool OneOfTheFirstTwo(FinishCall& call, TextOp*) {
+  return (call.seen & 3) != 0 || call.rule->Fail("an option is missing");
 }
+
+constexpr TextExtension kExtensions[] = {
+    {"connbytes", false, kBoth, kConnbytesOptions},
+    {"connlimit", false, kBoth, kConnlimitOptions, 0, OneOfTheFirstTwo},
+    {"time", false, kBoth, kTimeOptions, 0, FinishTime},
+    {"cpu", false, kBoth, kCpuOptions},
+    {"devgroup", false, kBoth, kDevgroupOptions, 0, OneOfTheFirstTwo},
+    {"realm", false, kV4, kRealmOptions},
+    {"helper", false, kBoth, kHelperOptions},
+    {"quota", false, kBoth, kQuotaOptions},
+    {"cgroup", false, kBoth, kCgroupOptions},
+    {"esp", false, kBoth, kEspOptions, 50},
+    {"ah", false, kV4, kAhOptions, 51},
+    {"ah", false, kV6, kAh6Options},
+    {"ipcomp", false, kBoth, kIpcompOptions, 108},
+    {"ecn", false, kBoth, kEcnOptions},
+    {"socket", false, kBoth, kSocketOptions},
+    {"tcpmss", false, kBoth, kTcpmssOptions, 6},
+    {"connlabel", false, kBoth, kConnlabelOptions},
+    {"osf", false, kBoth, kOsfOptions, 6},
+    {"TPROXY", true, kBoth, kTproxyOptions},
+    {"TEE", true, kBoth, kTeeOptions},
+    {"AUDIT", true, kBoth, kAuditOptions},
+    {"IDLETIMER", true, kBoth, kIdletimerOptions},
+    {"SYNPROXY", true, kBoth, kSynproxyOptions, 6},
+    {"CHECKSUM", true, kBoth, kChecksumOptions},
+    {"CONNSECMARK", true, kBoth, kConnsecmarkOptions, 0, OneOfTheFirstTwo},
+    {"SECMARK", true, kBoth, kSecmarkOptions},
+    {"ECN", true, kV4, kEcnTargetOptions},
+};
 
 }  // namespace
 
+bool ParseText(const TextExtension& extension, OptionCall& call, TextOp* op) {
+  const TextOption* option = nullptr;
+  for (const TextOption& o : extension.options) {
+    if (o.spec.name == call.spec->name) option = &o;
+  }
+  std::string text = call.invert ? " ! --" : " --";
+  absl::StrAppend(&text, option->spec.name);
+  if (!AppendValue(call, *option, *op, &text)) {
+    return call.rule->Fail(extension.name, ": bad value `", call.text,
+                           "' for --", option->spec.name);
+  }
+  int slot = call.id();
+  if (extension.options.data() == kConnlimitOptions && call.invert &&
+      slot < 2) {
+    slot = 1 - slot;
+    text = absl::StrCat(" --", kConnlimitOptions[slot].spec.name, " ",
+                        call.number);
+  }
+  const bool left_out =
+      (option->format == Format::kSpi && call.first == 0 &&
+       call.last == 0xffffffff) ||
+      (option->format == Format::kDecimal && !option->zero.empty() &&
+       absl::StrCat(call.number) == option->zero) ||
+      (option->format == Format::kPlain && call.text.empty() &&
+       (option->spec.flags & kMandatory) == 0);
+  op->slots[slot] = call.rule->strings->Intern(left_out ? "" : text);
+  return true;
+}
+
+bool FinishText(const TextExtension& extension, FinishCall& call, TextOp* op) {
+  if (extension.finish != nullptr && !extension.finish(call, op)) return false;
+  for (const TextOption& o : extension.options) {
+    if (o.absent.empty() || call.Seen(o.spec.id)) continue;
+    if (o.spec.id == 3 && extension.options.data() == kConnlimitOptions &&
+        call.Seen(4)) {
+      continue;
+    }
+    std::string text(o.absent);
+    const size_t width = text.find("@w");
+    if (width != std::string::npos) {
+      text.replace(width, 2,
+                   call.rule->family == IpFamily::kIpv4 ? "32" : "128");
+    }
+    const size_t at = text.find("@0");
+    if (at != std::string::npos) {
+      text.replace(at, 2,
+                   call.rule->family == IpFamily::kIpv4 ? "0.0.0.0" : "::");
+    }
+    op->slots[o.spec.id] = call.rule->strings->Intern(text);
+  }
+  return true;
+}
+
 std::vector<Extension> TextExtensions() {
-  // Lives as long as the table, which is never destroyed.
-  static auto* const specs = new std::vector<std::vector<OptionSpec>>();
-  std::vector<Extension> out;
-  specs->reserve(std::size(kExtensions));
-  AddTextExtensions<0>(&out, specs);
-  return out;
+  return MakeTextExtensions<kExtensions>();
 }
 
 }  // namespace k8sdns::netfilter

@@ -224,7 +224,8 @@ ExtensionTable::ExtensionTable() {
        {TransportExtensions, MarkExtensions, ConntrackExtensions,
         AddressExtensions, HeaderExtensions, RateExtensions, StateExtensions,
         SetExtensions, VerdictExtensions, NatExtensions, LogExtensions,
-        U32Extensions, TextExtensions}) {
+        U32Extensions, TextExtensions, PolicyExtensions, MatchTextExtensions,
+        Ipv6TextExtensions}) {
     for (Extension& e : part()) all_.push_back(e);
   }
   // The first of a kind prints it; an alias comes later.

@@ -230,7 +230,10 @@ std::vector<Extension> VerdictExtensions();
 std::vector<Extension> NatExtensions();
 std::vector<Extension> LogExtensions();
 std::vector<Extension> U32Extensions();
+std::vector<Extension> PolicyExtensions();
 std::vector<Extension> TextExtensions();
+std::vector<Extension> MatchTextExtensions();
+std::vector<Extension> Ipv6TextExtensions();
 
 // True for a name that iptables 1.8.9 knows but this library does not model:
 // kept verbatim.

