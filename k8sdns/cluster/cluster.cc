@@ -55,6 +55,13 @@ std::vector<std::string> Pod::Addresses() const {
   return {};
 }
 
+std::vector<const EndpointSlice*> Cluster::SlicesByService() const {
+  std::vector<const EndpointSlice*> out;
+  out.reserve(slices_by_service_.size());
+  for (const auto& slice : slices_by_service_) out.push_back(slice.get());
+  return out;
+}
+
 std::vector<const EndpointSlice*> Cluster::SlicesOf(
     absl::string_view namespace_, absl::string_view service) const {
   std::vector<const EndpointSlice*> out;

@@ -144,6 +144,10 @@ class Cluster {
   std::vector<const EndpointSlice*> SlicesOf(absl::string_view namespace_,
                                              absl::string_view service) const;
 
+  // All slices by namespace, Service and name: those of a Service stand one
+  // after another, the Services in the order of services(). O(slices).
+  std::vector<const EndpointSlice*> SlicesByService() const;
+
   // Adds the object, or replaces the one of the same kind and name.
   void Put(Service object);
   void Put(EndpointSlice object);

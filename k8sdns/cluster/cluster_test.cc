@@ -68,6 +68,18 @@ TEST(ClusterTest, SlicesFollowTheirLabelWhenItChanges) {
   EXPECT_THAT(SliceNames(c, "other"), ElementsAre("other"));
 }
 
+TEST(ClusterTest, SlicesByServiceStandInTheOrderOfServices) {
+  Cluster c;
+  c.Put(MakeSlice("z", "web"));
+  c.Put(MakeSlice("a", "web"));
+  c.Put(MakeSlice("b", "other"));
+  std::vector<std::string> names;
+  for (const EndpointSlice* s : c.SlicesByService()) {
+    names.push_back(s->metadata.name);
+  }
+  EXPECT_THAT(names, ElementsAre("b", "a", "z"));
+}
+
 TEST(ClusterTest, DifferenceLeadsFromOneToTheOther) {
   Cluster a;
   a.Put(MakeService("default", "kept"));

@@ -244,17 +244,18 @@ void HintSets::SetOwn(absl::string_view own) {
   }
 }
 
-bool EndpointReader::ReadSlice(const EndpointSlice& slice,
-                               CompactSlice& out) const {
+std::optional<absl::string_view> EndpointReader::ReadSlice(
+    const EndpointSlice& slice, CompactSlice& out) const {
   const AddressType wanted =
       family == IpFamily::kIpv4 ? AddressType::kIpv4 : AddressType::kIpv6;
-  if (slice.address_type != wanted) return false;
-  if (slice.ServiceName().empty()) {
+  if (slice.address_type != wanted) return std::nullopt;
+  const absl::string_view service = slice.ServiceName();
+  if (service.empty()) {
     Report(
         *this, Finding::Effect::kSkipped, "EndpointSlice", slice.metadata,
         "metadata.labels",
         absl::StrCat("no label ", kServiceNameLabel, "; the slice is skipped"));
-    return false;
+    return std::nullopt;
   }
   out.name = slice.metadata.name;
   out.ports.clear();
@@ -302,7 +303,7 @@ bool EndpointReader::ReadSlice(const EndpointSlice& slice,
       }
     }
   }
-  return true;
+  return service;
 }
 
 void EndpointReader::ReadEndpoints(const Endpoints& endpoints,

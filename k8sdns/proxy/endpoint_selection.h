@@ -15,6 +15,7 @@
 #define K8SDNS_PROXY_ENDPOINT_SELECTION_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -90,10 +91,11 @@ struct EndpointReader {
   HintSets* node_hints = nullptr;
   Findings* findings = nullptr;  // may be null
 
-  // Reads a slice of the reader's family into `out` (whose memory is reused).
-  // False if kube-proxy does not look at this slice: another address type, no
-  // service label.
-  bool ReadSlice(const EndpointSlice& slice, CompactSlice& out) const;
+  // Reads a slice of the reader's family into `out` (whose memory is reused)
+  // and returns the name of its Service. Nothing if kube-proxy does not look at
+  // this slice: another address type, no service label.
+  std::optional<absl::string_view> ReadSlice(const EndpointSlice& slice,
+                                             CompactSlice& out) const;
   // Reads the ready addresses of an Endpoints object, one CompactSlice a
   // subset.
   void ReadEndpoints(const Endpoints& endpoints,

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "k8sdns/proxy/cluster_walk.h"
 #include "k8sdns/proxy/iptables_family.h"
 #include "k8sdns/proxy/node_view.h"
 #include "k8sdns/proxy/service_ports.h"
@@ -21,43 +22,6 @@ std::string ServiceOf(const ServicePortInfo& info) {
 std::string EndpointDetail(const RuleOrigin& origin) {
   const EndpointList& list = origin.port->list;
   return absl::StrCat("endpoint ", list.text(list.endpoints[origin.index]));
-}
-
-void PrefetchParts(const Service& service) {
-  __builtin_prefetch(service.spec.ports.data());
-  __builtin_prefetch(service.spec.ip_families.data());
-  __builtin_prefetch(service.spec.cluster_ips.data());
-}
-void PrefetchParts(const Endpoints& endpoints) {
-  __builtin_prefetch(endpoints.subsets.data());
-}
-void PrefetchParts(const EndpointSlice& slice) {
-  __builtin_prefetch(slice.ports.data());
-  for (size_t i = 0; i < slice.endpoints.size() && i < 16; ++i) {
-    __builtin_prefetch(&slice.endpoints[i].addresses);
-    __builtin_prefetch(&slice.endpoints[i].node_name);
-  }
-}
-
-// Visits all objects in order. They lie scattered in memory, so that what comes
-// next is asked for ahead.
-template <typename T, typename Visit>
-void WalkAhead(const ObjectSet<T>& objects, Visit visit) {
-  constexpr size_t kHead = 8;
-  constexpr size_t kParts = 3;
-  std::vector<const T*> all;
-  all.reserve(objects.size());
-  for (const T& object : objects) all.push_back(&object);
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (i + kHead < all.size()) {
-      const char* head = reinterpret_cast<const char*>(all[i + kHead]);
-      for (size_t at = 0; at < sizeof(T); at += 64) {
-        __builtin_prefetch(head + at);
-      }
-    }
-    if (i + kParts < all.size()) PrefetchParts(*all[i + kParts]);
-    visit(*all[i]);
-  }
 }
 
 RuleExplanation ExplainRule(const RuleOrigin& origin) {
@@ -158,18 +122,20 @@ absl::StatusOr<IptablesCompiler> IptablesCompiler::Create(
     }
   };
   Findings* findings = &state->findings;
-  WalkAhead(cluster.services(), [&](const Service& service) {
-    each([&](IptablesFamily& f) { f.LoadService(service, findings); });
+  each([&](IptablesFamily& f) {
+    f.Reserve(cluster.services().size(), cluster.endpoint_slices().size());
   });
-  if (traits.endpoint_slices) {
-    WalkAhead(cluster.endpoint_slices(), [&](const EndpointSlice& slice) {
-      each([&](IptablesFamily& f) { f.LoadSlice(slice, findings); });
-    });
-  } else {
-    WalkAhead(cluster.endpoints(), [&](const Endpoints& endpoints) {
-      each([&](IptablesFamily& f) { f.LoadEndpoints(endpoints, findings); });
-    });
-  }
+  WalkCluster(
+      cluster, traits.endpoint_slices,
+      [&](const EndpointSlice& slice) {
+        each([&](IptablesFamily& f) { f.LoadSlice(slice, findings); });
+      },
+      [&](const Endpoints& endpoints) {
+        each([&](IptablesFamily& f) { f.LoadEndpoints(endpoints, findings); });
+      },
+      [&](const Service& service) {
+        each([&](IptablesFamily& f) { f.LoadService(service, findings); });
+      });
   each([](IptablesFamily& f) { f.FinishLoad(); });
   return IptablesCompiler(std::move(state));
 }

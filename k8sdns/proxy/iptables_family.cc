@@ -100,13 +100,13 @@ void IptablesFamily::RemoveSlice(ServiceState& state, absl::string_view name) {
 void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
                                Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
-  const bool wanted = !deleted &&
-                      Reader(findings).ReadSlice(slice, slice_scratch_) &&
-                      IsWatched(meta, context_.traits);
+  std::optional<absl::string_view> service;
+  if (!deleted) service = Reader(findings).ReadSlice(slice, slice_scratch_);
+  const bool wanted = service && IsWatched(meta, context_.traits);
   const absl::string_view namespace_ = meta.namespace_;
   ServiceState* state = nullptr;
   if (wanted) {
-    state = &StateOf(namespace_, slice.ServiceName());
+    state = &StateOf(namespace_, *service);
     auto kept = FindSlice(*state, meta.name);
     if (kept != state->slices.end()) {
       if (*kept == slice_scratch_) return;
@@ -138,6 +138,21 @@ void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
       slice_scratch_);
   slice_owners_[hash].push_back(state);
   MarkDirty(*state);
+}
+
+void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
+  const ObjectMeta& meta = slice.metadata;
+  CompactSlice compact;
+  const auto service = Reader(findings).ReadSlice(slice, compact);
+  if (!service || !IsWatched(meta, context_.traits)) return;
+  if (last_loaded_ == nullptr || last_loaded_->name != *service ||
+      last_loaded_->namespace_ != meta.namespace_) {
+    last_loaded_ = &StateOf(meta.namespace_, *service);
+  }
+  last_loaded_->slices.push_back(std::move(compact));
+  slice_owners_[absl::HashOf(absl::string_view(meta.namespace_),
+                             absl::string_view(meta.name))]
+      .push_back(last_loaded_);
 }
 
 void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
@@ -241,26 +256,39 @@ void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
   Categorize(model);
 }
 
-void IptablesFamily::FinishLoad() {
-  std::vector<PortNode*> nodes;
-  nodes.reserve(dirty_.size());
-  for (ServiceState* state : dirty_) {
-    state->dirty = false;
-    if (!state->new_infos) continue;
-    for (ServicePortInfo& info : *state->new_infos) {
-      auto& node = state->ports.emplace_back(std::make_unique<PortNode>());
-      node->model.info = std::move(info);
-      Derive(*state, nullptr, node->model);
-      endpoint_count_ += node->model.list.size();
-      nodes.push_back(node.get());
-    }
-    state->new_infos.reset();
+void IptablesFamily::LoadService(const Service& service, Findings* findings) {
+  std::vector<ServicePortInfo> infos;
+  ExpandService(service, context_.node.family,
+                {context_.traits, context_.features}, infos, findings);
+  if (infos.empty()) return;
+  const ObjectMeta& meta = service.metadata;
+  ServiceState* state = last_loaded_;
+  if (state == nullptr || state->name != meta.name ||
+      state->namespace_ != meta.namespace_) {
+    state = &StateOf(meta.namespace_, meta.name);
   }
+  state->ports.reserve(infos.size());
+  for (ServicePortInfo& info : infos) {
+    auto& node = state->ports.emplace_back(std::make_unique<PortNode>());
+    node->model.info = std::move(info);
+    Derive(*state, nullptr, node->model);
+    endpoint_count_ += node->model.list.size();
+    loaded_.push_back(node.get());
+  }
+}
+
+void IptablesFamily::FinishLoad() {
+  for (ServiceState* state : dirty_) state->dirty = false;
   dirty_.clear();
-  std::sort(nodes.begin(), nodes.end(), [](PortNode* a, PortNode* b) {
+  auto less = [](const PortNode* a, const PortNode* b) {
     return a->model.info < b->model.info;
-  });
-  tree_.Build(nodes);
+  };
+  // Services come in almost the same order.
+  if (!std::is_sorted(loaded_.begin(), loaded_.end(), less)) {
+    std::sort(loaded_.begin(), loaded_.end(), less);
+  }
+  tree_.Build(loaded_);
+  loaded_ = {};
   context_.large_cluster = IsLarge();
 }
 

@@ -35,17 +35,18 @@ class IptablesFamily {
  public:
   IptablesFamily(const RuleContext& context, const KubeProxyConfig& config);
 
-  // Loading: all Services first, then what holds endpoints, then FinishLoad().
-  // Objects come in the order of their names.
-  void LoadService(const Service& service, Findings* findings) {
-    ReadService(service, false, findings);
+  // Loading: what holds the endpoints of a Service before the Service, Services
+  // in the order of their names; then FinishLoad().
+  void Reserve(size_t services, size_t slices) {
+    services_.reserve(services);
+    slice_owners_.reserve(slices);
+    loaded_.reserve(services);
   }
-  void LoadSlice(const EndpointSlice& slice, Findings* findings) {
-    ReadSlice(slice, false, findings);
-  }
+  void LoadSlice(const EndpointSlice& slice, Findings* findings);
   void LoadEndpoints(const Endpoints& endpoints, Findings* findings) {
     ReadEndpoints(endpoints, false, findings);
   }
+  void LoadService(const Service& service, Findings* findings);
   void FinishLoad();
 
   netfilter::Ruleset Compile(std::vector<RuleOrigin>* origins) const;
@@ -158,6 +159,10 @@ class IptablesFamily {
   size_t endpoint_count_ = 0;  // not-ready ones too
   bool counted_ = false;       // PortNode::own is filled
   std::vector<ServiceState*> dirty_;
+
+  // While loading.
+  ServiceState* last_loaded_ = nullptr;
+  std::vector<PortNode*> loaded_;
 
   // Reused memory.
   CompactSlice slice_scratch_;

@@ -1,0 +1,94 @@
+// Walks over the objects of a Cluster that kube-proxy watches, in the order
+// that suits a compiler: what holds endpoints before its Service, so that the
+// Service's ports can be made at once, while all of it is in the cache.
+#ifndef K8SDNS_PROXY_CLUSTER_WALK_H_
+#define K8SDNS_PROXY_CLUSTER_WALK_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/endpoints.h"
+#include "k8sdns/cluster/service.h"
+
+namespace k8sdns::proxy {
+
+// Calls `slice(const EndpointSlice&)`, `endpoints(const Endpoints&)` and
+// `service(const Service&)`: for each Service, in order, its slices by name and
+// then itself; slices without a Service in between. Endpoints objects come
+// before everything, and only they or slices. Objects lie scattered in memory:
+// what comes next is asked for ahead.
+template <typename VisitSlice, typename VisitEndpoints, typename VisitService>
+void WalkCluster(const Cluster& cluster, bool endpoint_slices, VisitSlice slice,
+                 VisitEndpoints endpoints, VisitService service);
+
+// ---- implementation ----
+
+namespace walk_internal {
+
+inline constexpr size_t kHeadsAhead = 8;
+inline constexpr size_t kPartsAhead = 4;
+
+inline void PrefetchParts(const Service& service) {
+  __builtin_prefetch(service.spec.ports.data());
+  __builtin_prefetch(service.spec.ip_families.data());
+  __builtin_prefetch(service.spec.cluster_ips.data());
+}
+inline void PrefetchParts(const EndpointSlice& slice) {
+  constexpr size_t kBytes = 4096;
+  __builtin_prefetch(slice.ports.data());
+  const char* const begin =
+      reinterpret_cast<const char*>(slice.endpoints.data());
+  const size_t size = slice.endpoints.size() * sizeof(Endpoint);
+  for (size_t at = 0; at < size && at < kBytes; at += 64) {
+    __builtin_prefetch(begin + at);
+  }
+}
+
+template <typename T>
+void PrefetchAhead(const std::vector<const T*>& objects, size_t i) {
+  if (i + kHeadsAhead < objects.size()) {
+    const char* head = reinterpret_cast<const char*>(objects[i + kHeadsAhead]);
+    for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(head + at);
+  }
+  if (i + kPartsAhead < objects.size()) {
+    PrefetchParts(*objects[i + kPartsAhead]);
+  }
+}
+
+}  // namespace walk_internal
+
+template <typename VisitSlice, typename VisitEndpoints, typename VisitService>
+void WalkCluster(const Cluster& cluster, bool endpoint_slices, VisitSlice slice,
+                 VisitEndpoints endpoints, VisitService service) {
+  std::vector<const EndpointSlice*> slices;
+  if (endpoint_slices) {
+    slices = cluster.SlicesByService();
+  } else {
+    for (const Endpoints& object : cluster.endpoints()) endpoints(object);
+  }
+  std::vector<const Service*> services;
+  services.reserve(cluster.services().size());
+  for (const Service& s : cluster.services()) services.push_back(&s);
+
+  size_t next = 0;
+  auto visit_next_slice = [&] {
+    walk_internal::PrefetchAhead(slices, next);
+    slice(*slices[next++]);
+  };
+  for (size_t i = 0; i < services.size(); ++i) {
+    walk_internal::PrefetchAhead(services, i);
+    const ObjectKey key = KeyOf(services[i]->metadata);
+    while (next < slices.size() &&
+           !(key < ObjectKey{slices[next]->metadata.namespace_,
+                             slices[next]->ServiceName()})) {
+      visit_next_slice();
+    }
+    service(*services[i]);
+  }
+  while (next < slices.size()) visit_next_slice();
+}
+
+}  // namespace k8sdns::proxy
+
+#endif  // K8SDNS_PROXY_CLUSTER_WALK_H_
