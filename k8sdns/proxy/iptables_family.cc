@@ -7,6 +7,39 @@
 #include "k8sdns/proxy/iptables_rules.h"
 
 namespace k8sdns::proxy {
+namespace {
+
+void Prefetch(const void* begin, size_t size) {
+  for (size_t at = 0; at < size; at += 64) {
+    __builtin_prefetch(static_cast<const char*>(begin) + at);
+  }
+}
+
+// Visits ports in order. They lie scattered in memory, so that what comes next
+// is asked for ahead.
+template <typename Visit>
+void VisitAhead(const std::vector<PortNode*>& ports, Visit visit) {
+  constexpr size_t kNodes = 8;
+  constexpr size_t kEndpoints = 3;
+  constexpr size_t kMaxBytes = 4096;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (i + kNodes < ports.size()) {
+      Prefetch(&ports[i + kNodes]->model, sizeof(PortModel));
+    }
+    if (i + kEndpoints < ports.size()) {
+      const PortModel& next = ports[i + kEndpoints]->model;
+      Prefetch(next.list.endpoints.data(),
+               std::min(next.list.size() * sizeof(EndpointInfo), kMaxBytes));
+      Prefetch(next.list.texts.data(),
+               std::min(next.list.texts.size(), kMaxBytes));
+      __builtin_prefetch(next.info.name.data());
+    }
+    visit(*ports[i]);
+  }
+}
+
+}  // namespace
+
 IptablesFamily::IptablesFamily(const RuleContext& context,
                                const KubeProxyConfig& config)
     : context_(context),
@@ -298,6 +331,9 @@ netfilter::Ruleset IptablesFamily::Compile(
     std::vector<RuleOrigin>* origins) const {
   using netfilter::TableId;
   netfilter::Ruleset rules(context_.node.family);
+  // A chain name and a comment for each endpoint, and some for the port.
+  rules.strings().Reserve(2 * endpoint_count_ + 6 * tree_.size(),
+                          80 * endpoint_count_ + 200 * tree_.size());
   for (TableId id : {TableId::kFilter, TableId::kNat}) {
     netfilter::Table& table = rules.AddTable(id);
     for (netfilter::Hook hook : netfilter::HooksOf(id)) {
@@ -352,19 +388,19 @@ void IptablesFamily::PrintTo(bool builtin_chains, std::string& out) {
   begin(TableId::kFilter);
   if (builtin_chains) fixed.Jumps(TableId::kFilter);
   fixed.Filter();
-  tree_.ForEach([&](const PortNode& node) {
+  VisitAhead(tree_.InOrder(), [&](const PortNode& node) {
     PortRules<TextSink>(context_, node.model, sink).Filter();
   });
   buffer.Reserve(TextSink::kRuleRoom);
   buffer.Literal("COMMIT\n");
 
   begin(TableId::kNat);
-  tree_.ForEach([&](const PortNode& node) {
+  VisitAhead(tree_.InOrder(), [&](const PortNode& node) {
     PortRules<TextSink>(context_, node.model, sink).Chains();
   });
   if (builtin_chains) fixed.Jumps(TableId::kNat);
   fixed.Nat();
-  tree_.ForEach([&](const PortNode& node) {
+  VisitAhead(tree_.InOrder(), [&](const PortNode& node) {
     PortRules<TextSink>(context_, node.model, sink).Nat();
   });
   fixed.NodePorts();

@@ -36,7 +36,18 @@ void PortTree::SumUp(PortNode* node) {
   Pull(node);
 }
 
+const std::vector<PortNode*>& PortTree::InOrder() {
+  if (in_order_valid_) return in_order_;
+  in_order_.clear();
+  in_order_.reserve(size_);
+  ForEach([&](PortNode& node) { in_order_.push_back(&node); });
+  in_order_valid_ = true;
+  return in_order_;
+}
+
 void PortTree::Build(const std::vector<PortNode*>& nodes) {
+  in_order_ = nodes;
+  in_order_valid_ = true;
   // The right spine of what was built so far.
   std::vector<PortNode*> spine;
   for (PortNode* node : nodes) {
@@ -84,6 +95,7 @@ PortNode* PortTree::Merge(PortNode* a, PortNode* b) {
 }
 
 void PortTree::Insert(PortNode* node) {
+  in_order_valid_ = false;
   node->priority = PriorityOf(*node);
   node->left = node->right = nullptr;
   Pull(node);
@@ -95,6 +107,7 @@ void PortTree::Insert(PortNode* node) {
 }
 
 void PortTree::Erase(PortNode* node) {
+  in_order_valid_ = false;
   // The counts above it shrink.
   SetCounts(node, RuleCounts{});
   PortNode** link = &root_;

@@ -45,6 +45,9 @@ class PortTree {
   RuleCounts Total() const { return root_ ? root_->below : RuleCounts{}; }
   size_t size() const { return size_; }
 
+  // The nodes in order. O(n) after a change, else O(1).
+  const std::vector<PortNode*>& InOrder();
+
   // In order.
   template <typename Visit>
   void ForEach(Visit&& visit) const {
@@ -69,6 +72,8 @@ class PortTree {
   static PortNode* Merge(PortNode* a, PortNode* b);
 
   PortNode* root_ = nullptr;
+  std::vector<PortNode*> in_order_;
+  bool in_order_valid_ = false;
   size_t size_ = 0;
 };
 

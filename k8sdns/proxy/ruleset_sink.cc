@@ -11,6 +11,20 @@ namespace k8sdns::proxy {
 using netfilter::TableId;
 
 netfilter::StringId RulesetSink::NameOf(const ChainRef& chain) {
+  const void* const identity = chain.hash != nullptr
+                                   ? static_cast<const void*>(chain.hash)
+                                   : chain.prefix.data();
+  // Prefixes of one hash are literals; their addresses tell them apart.
+  const auto spread = reinterpret_cast<uintptr_t>(identity) / 8 +
+                      reinterpret_cast<uintptr_t>(chain.prefix.data());
+  KnownName& known = known_names_[spread % known_names_.size()];
+  if (known.identity != identity || known.prefix != chain.prefix.data()) {
+    known = {identity, chain.prefix.data(), Intern(chain)};
+  }
+  return known.name;
+}
+
+netfilter::StringId RulesetSink::Intern(const ChainRef& chain) {
   if (chain.hash == nullptr) return rules_.strings().Intern(chain.prefix);
   scratch_.assign(chain.prefix.data(), chain.prefix.size());
   scratch_.append(chain.hash->characters.data(), 16);
@@ -22,9 +36,14 @@ void RulesetSink::Chain(const ChainRef& chain) {
 }
 
 void RulesetSink::Begin(const ChainRef& chain) {
-  table_ = &rules_.AddTable(chain.table);
-  chain_ = table_->AddChain(NameOf(chain));
   rule_.Clear();
+  const netfilter::StringId name = NameOf(chain);
+  if (table_ != nullptr && table_->id() == chain.table && name == chain_name_) {
+    return;
+  }
+  table_ = &rules_.AddTable(chain.table);
+  chain_ = table_->AddChain(name);
+  chain_name_ = name;
 }
 
 void RulesetSink::End() {
@@ -62,8 +81,17 @@ void RulesetSink::Protocol(k8sdns::Protocol protocol) {
 
 void RulesetSink::Comment(absl::string_view a, absl::string_view b,
                           absl::string_view c) {
+  if (a.empty() && c.empty()) {
+    if (b.data() != last_comment_.data() || b.size() != last_comment_.size()) {
+      last_comment_ = b;
+      last_comment_id_ = rules_.strings().Intern(b);
+    }
+    rule_.Add(netfilter::CommentMatch{last_comment_id_});
+    return;
+  }
   scratch_.assign(a.data(), a.size());
-  absl::StrAppend(&scratch_, b, c);
+  scratch_.append(b.data(), b.size());
+  scratch_.append(c.data(), c.size());
   rule_.Add(netfilter::CommentMatch{rules_.strings().Intern(scratch_)});
 }
 

@@ -3,6 +3,7 @@
 #ifndef K8SDNS_PROXY_RULESET_SINK_H_
 #define K8SDNS_PROXY_RULESET_SINK_H_
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -91,6 +92,7 @@ class RulesetSink {
  private:
   void PortMatch(k8sdns::Protocol protocol, uint8_t flags, uint16_t port);
   netfilter::StringId NameOf(const ChainRef& chain);
+  netfilter::StringId Intern(const ChainRef& chain);
 
   netfilter::Ruleset& rules_;
   std::vector<RuleOrigin>* origins_;
@@ -99,6 +101,18 @@ class RulesetSink {
   uint32_t index_ = 0;
   int probability_digits_ = 10;
   std::vector<uint32_t> probabilities_;  // by n
+  // The names of chains seen last: rules of one port name the same few chains
+  // again and again. Hashes must not move while the sink is there.
+  struct KnownName {
+    const void* identity = nullptr;
+    const char* prefix = nullptr;
+    netfilter::StringId name = 0;
+  };
+  std::array<KnownName, 256> known_names_;
+  // The comment that was only a name, likewise.
+  absl::string_view last_comment_;
+  netfilter::StringId last_comment_id_ = 0;
+  netfilter::StringId chain_name_ = 0;  // of chain_, in table_
   netfilter::Table* table_ = nullptr;
   netfilter::ChainId chain_ = 0;
   netfilter::RuleBuilder rule_;
