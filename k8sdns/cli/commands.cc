@@ -11,6 +11,8 @@ std::span<const Command> Commands() {
       kCompileCommand,     //
       kCheckCommand,       //
       kDiffCommand,        //
+      kEquivalentCommand,  //
+      kTraceCommand,       //
       kModesCommand,       //
       kResolveCommand,     //
       kDigCommand,         //

@@ -226,6 +226,64 @@ inline constexpr Command kDiffCommand = {
     kDiffFlags,
     &RunDiff};
 
+int RunEquivalent(const Args& args, Streams streams);
+inline constexpr Flag kEquivalentFlags[] = {
+    {"family", 0, "4|6", "the dumps are of iptables or of ip6tables", "4"},
+    kVariantFlag,
+    {"no-marks", 0, "", "packets have no mark before the rules see them"},
+    {"max-splits", 0, "N", "give up (\"undecided\") after so much work",
+     "2000000"},
+    kOutputFlag,
+};
+inline constexpr Command kEquivalentCommand = {
+    "equivalent",
+    "whether two dumps give every packet the same fate; else a packet and both "
+    "traces (exit code 1: not, or not known)",
+    "FILE FILE",
+    "k8sdns equivalent before.txt after.txt",
+    kEquivalentFlags,
+    &RunEquivalent};
+
+int RunTrace(const Args& args, Streams streams);
+inline constexpr Flag kTraceFlags[] = {
+    {"src", 0, "ADDRESS", "the packet's source"},
+    {"dst", 0, "ADDRESS", "its destination"},
+    {"proto", 0, "PROTOCOL", "tcp, udp, sctp, icmp or a number", "tcp"},
+    {"sport", 0, "PORT", "its source port", "40000"},
+    {"dport", 0, "PORT", "its destination port", "80"},
+    {"in", 'i', "INTERFACE", "where it comes in"},
+    {"local", 0, "", "the node itself sends it"},
+    {"mark", 0, "MARK", "its mark before any rule", "0"},
+    {"rules", 'r', "FILE",
+     "what iptables-save (for IPv6 ip6tables-save) prints on the node; else "
+     "kube-proxy's rules"},
+    kIpsetFlag,
+    kIpvsFlag,
+    kVariantFlag,
+    kClusterFlag,
+    {"node", 'n', "NAME", "the node of the cluster"},
+    kProxyConfigFlag,
+    kDialectFlag,
+    kNetworkFlag,
+    {"out", 0, "INTERFACE",
+     "without a cluster: where all goes that no --route takes", "eth0"},
+    {"address", 0, "IF=CIDR", "without a cluster: an address of the node", "",
+     true},
+    {"route", 0, "IF=CIDR", "without a cluster: a route", "", true},
+    kOutputFlag,
+    {"format", 0, "FORMAT",
+     "text, json, xtables-monitor (as xtables-monitor --trace) or kernel-log "
+     "(as -j TRACE of legacy tables)"},
+};
+inline constexpr Command kTraceCommand = {
+    "trace",
+    "one packet through one node's rules: every outcome, rule by rule",
+    "",
+    "k8sdns trace --rules iptables-save.txt --in eth0 --src 192.168.1.2 --dst "
+    "10.96.0.10 --proto udp --dport 53",
+    kTraceFlags,
+    &RunTrace};
+
 int RunRules(const Args& args, Streams streams);
 inline constexpr Flag kRulesFlags[] = {
     {"family", 0, "4|6", "the dump is of iptables or of ip6tables", "4"},

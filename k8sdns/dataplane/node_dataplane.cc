@@ -47,21 +47,21 @@ Outcome Run(const NodeTables& tables, const Arrival& arrival, bool traced,
             NodeState& state, Decisions& decisions) {
   PacketWalk walk(tables, state, decisions, traced);
   if (arrival.interface.empty()) {
-    return walk.Send(arrival.packet, arrival.has_source);
+    return walk.Send(arrival.packet, arrival.has_source, arrival.mark);
   }
   const DeviceIndex device = tables.routing.FindDevice(arrival.interface);
   if (device == kNoDevice || !tables.routing.device(device).up) return {};
-  return walk.Receive(arrival.packet, device);
+  return walk.Receive(arrival.packet, device, arrival.mark);
 }
 
 }  // namespace
 
 Arrival Arrival::On(absl::string_view interface, NodePacket packet) {
-  return {std::move(packet), std::string(interface), true};
+  return {std::move(packet), std::string(interface), true, 0};
 }
 
 Arrival Arrival::Sent(NodePacket packet, bool has_source) {
-  return {std::move(packet), "", has_source};
+  return {std::move(packet), "", has_source, 0};
 }
 
 NodeDataplane::NodeDataplane(const NodeConfig& config,

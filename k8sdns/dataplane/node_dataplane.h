@@ -15,6 +15,7 @@
 #ifndef K8SDNS_DATAPLANE_NODE_DATAPLANE_H_
 #define K8SDNS_DATAPLANE_NODE_DATAPLANE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,6 +34,7 @@ struct Arrival {
   NodePacket packet;
   std::string interface;   // "": sent by a process of the node
   bool has_source = true;  // false: routing chooses packet's source
+  uint32_t mark = 0;       // before any rule
 
   static Arrival On(absl::string_view interface, NodePacket packet);
   static Arrival Sent(NodePacket packet, bool has_source = true);

@@ -18,20 +18,24 @@ constexpr uint8_t kIcmp6TimeExceeded = 3;
 
 }  // namespace
 
-Outcome PacketWalk::Receive(const NodePacket& packet, DeviceIndex device) {
+Outcome PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
+                            uint32_t mark) {
   Item item;
+  item.transit.mark = mark;
   item.transit.packet = packet;
   item.observed = true;
   Input(std::move(item), device);
   return Finish();
 }
 
-Outcome PacketWalk::Send(NodePacket packet, bool has_source) {
+Outcome PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark) {
   Item item;
+  item.transit.mark = mark;
   item.observed = true;
   item.transit.owner = SocketOwner::kUnknown;
   RouteKey key;
   key.destination = packet.header.dst;
+  key.mark = mark;
   const bool own = has_source && !packet.header.src.IsLoopback() &&
                    node_.routing.IsLocal(packet.header.src);
   if (own) key.source = packet.header.src;

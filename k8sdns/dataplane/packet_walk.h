@@ -44,11 +44,12 @@ class PacketWalk {
       : node_(node), state_(state), decisions_(decisions), traced_(traced) {}
 
   // A packet that comes in by a device.
-  Outcome Receive(const NodePacket& packet, DeviceIndex device);
+  Outcome Receive(const NodePacket& packet, DeviceIndex device,
+                  uint32_t mark = 0);
   // A packet that a process of the node sends. Without `has_source` routing
   // chooses one; a source that is not the node's is kept, but not used for
   // routing.
-  Outcome Send(NodePacket packet, bool has_source);
+  Outcome Send(NodePacket packet, bool has_source, uint32_t mark = 0);
 
  private:
   // A packet under way.

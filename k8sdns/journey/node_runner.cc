@@ -178,12 +178,34 @@ absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
                                               KubeProxyConfig config,
                                               proxy::Dialect dialect,
                                               const fabric::NodeNetwork& net) {
+  return Create(cluster, std::move(config), dialect, net, DumpedTables());
+}
+
+absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
+                                              KubeProxyConfig config,
+                                              proxy::Dialect dialect,
+                                              const fabric::NodeNetwork& net,
+                                              const DumpedTables& dumped) {
   config.hostname_override = net.node;
   absl::StatusOr<ProxyTables> tables =
       config.mode == ProxyMode::kIpvs
           ? CompileIpvs(cluster, config, dialect)
           : CompileIptables(cluster, config, dialect);
   if (!tables.ok()) return tables.status();
+  if (dumped.any_rules()) {
+    for (int i = 0; i < 2; ++i) {
+      tables->rules[i] = dumped.rules[i] != nullptr
+                             ? dumped.rules[i]
+                             : std::make_shared<const netfilter::Ruleset>(
+                                   i == 0 ? IpFamily::kIpv4 : IpFamily::kIpv6);
+    }
+  }
+  if (dumped.sets) {
+    absl::StatusOr<dataplane::IpSets> sets = dataplane::LoadSets(*dumped.sets);
+    if (!sets.ok()) return sets.status();
+    tables->sets = *std::move(sets);
+  }
+  if (dumped.servers) tables->servers = dumped.servers;
   auto impl = std::make_unique<Impl>();
   std::shared_ptr<const dataplane::RuleMatcher> matchers[2];
   for (int i = 0; i < 2; ++i) {
@@ -199,6 +221,14 @@ absl::StatusOr<NodeRunner> NodeRunner::Create(const Cluster& cluster,
     impl->node->mutable_state().ipvs.StartAnywhere();
   }
   return NodeRunner(std::move(impl));
+}
+
+const dataplane::NodeDataplane& NodeRunner::node() const {
+  return *impl_->node;
+}
+const std::shared_ptr<const netfilter::Ruleset>& NodeRunner::rules(
+    IpFamily family) const {
+  return impl_->rules[family == IpFamily::kIpv6];
 }
 
 std::vector<NodeRunner::Branch> NodeRunner::Run(const State& before,

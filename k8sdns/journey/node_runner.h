@@ -11,8 +11,11 @@
 #include "absl/status/statusor.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/kube_proxy_config.h"
+#include "k8sdns/dataplane/node_dataplane.h"
 #include "k8sdns/fabric/fabric.h"
+#include "k8sdns/journey/packet_trace.h"
 #include "k8sdns/journey/trip.h"
+#include "k8sdns/netfilter/ruleset.h"
 #include "k8sdns/proxy/dialect.h"
 
 namespace k8sdns::journey {
@@ -38,6 +41,14 @@ class NodeRunner {
                                            KubeProxyConfig config,
                                            proxy::Dialect dialect,
                                            const fabric::NodeNetwork& net);
+  // The node with tables that were dumped in the place of those that kube-proxy
+  // would program; its sysctls stay. What is not given is left out, except that
+  // without any rules kube-proxy's are taken.
+  static absl::StatusOr<NodeRunner> Create(const Cluster& cluster,
+                                           KubeProxyConfig config,
+                                           proxy::Dialect dialect,
+                                           const fabric::NodeNetwork& net,
+                                           const DumpedTables& dumped);
   NodeRunner(NodeRunner&&) noexcept;
   NodeRunner& operator=(NodeRunner&&) noexcept;
   ~NodeRunner();
@@ -46,6 +57,10 @@ class NodeRunner {
   // the node itself sends if `in` is "".
   std::vector<Branch> Run(const State& before, const std::string& in,
                           const Packet& packet) const;
+
+  // The node, and its rules, for those who ask it themselves.
+  const dataplane::NodeDataplane& node() const;
+  const std::shared_ptr<const netfilter::Ruleset>& rules(IpFamily family) const;
 
  private:
   struct Impl;
