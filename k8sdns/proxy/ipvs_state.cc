@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "k8sdns/proxy/cluster_walk.h"
 
 namespace k8sdns::proxy {
 namespace {
@@ -100,16 +101,13 @@ void IpvsState::Load(const Cluster& cluster) {
   services_.reserve(cluster.services().size());
   servers.Reserve(cluster.services().size());
   claimants_.reserve(cluster.services().size());
+  service_of_slice_.reserve(cluster.endpoint_slices().size());
   // Endpoints first, so that each service port is entered once.
-  if (traits.endpoint_slices) {
-    service_of_slice_.reserve(cluster.endpoint_slices().size());
-    for (const EndpointSlice& s : cluster.endpoint_slices()) {
-      PutSlice(s, false);
-    }
-  } else {
-    for (const Endpoints& e : cluster.endpoints()) PutEndpoints(e, false);
-  }
-  for (const Service& s : cluster.services()) PutService(s, false);
+  WalkCluster(
+      cluster, traits.endpoint_slices,
+      [&](const EndpointSlice& slice) { PutSlice(slice, false); },
+      [&](const Endpoints& endpoints) { PutEndpoints(endpoints, false); },
+      [&](const Service& service) { PutService(service, false); });
 }
 
 void IpvsState::RebuildAll() {
