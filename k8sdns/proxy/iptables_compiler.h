@@ -14,6 +14,11 @@
 // names; and after a change the rules are always those of a full compile, where
 // kube-proxy may leave unused chains, or comments of the large-cluster mode, to
 // its next full sync.
+//
+// Cost (benchmarks/compile_benchmark.cc): PrintTo() takes about twice the time
+// of a copy of its text. Create() takes two to three times a PrintTo(): a third
+// of that is waiting for objects that lie scattered in memory, a quarter the
+// allocation of what is kept and its page faults, a fifth SHA-256.
 #ifndef K8SDNS_PROXY_IPTABLES_COMPILER_H_
 #define K8SDNS_PROXY_IPTABLES_COMPILER_H_
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "k8sdns/proxy/counting_sink.h"
 #include "k8sdns/proxy/iptables_family.h"
 #include "k8sdns/proxy/iptables_fixed_rules.h"
 #include "k8sdns/proxy/iptables_rules.h"
