@@ -1,5 +1,11 @@
 // EndpointSlice (discovery.k8s.io/v1) and Endpoints (core/v1): which addresses
 // stand behind a Service.
+//
+//   Endpoint endpoint;
+//   endpoint.addresses = {"10.244.1.5"};
+//   EndpointSlice slice;
+//   slice.metadata.labels["kubernetes.io/service-name"] = "web";
+//   slice.endpoints.push_back(endpoint);
 #ifndef K8SDNS_CLUSTER_ENDPOINTS_H_
 #define K8SDNS_CLUSTER_ENDPOINTS_H_
 

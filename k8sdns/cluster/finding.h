@@ -1,5 +1,9 @@
 // A finding: something about an object that will not work as it looks, or that
 // was skipped. Compilers report what they skip, `k8sdns check` what it sees.
+//
+//   if (finding.severity == Severity::kError) {
+//     std::cerr << finding.ToString() << "\n";
+//   }
 #ifndef K8SDNS_CLUSTER_FINDING_H_
 #define K8SDNS_CLUSTER_FINDING_H_
 

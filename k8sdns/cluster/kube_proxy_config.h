@@ -1,5 +1,10 @@
 // KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1). Field names and
 // defaults are those of kube-proxy 1.30 (pkg/proxy/apis/config).
+//
+//   KubeProxyConfig config;
+//   config.hostname_override = "node-1";
+//   config.cluster_cidr = "10.244.0.0/16";
+//   config.mode = ProxyMode::kIpvs;
 #ifndef K8SDNS_CLUSTER_KUBE_PROXY_CONFIG_H_
 #define K8SDNS_CLUSTER_KUBE_PROXY_CONFIG_H_
 

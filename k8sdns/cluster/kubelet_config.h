@@ -1,4 +1,8 @@
 // KubeletConfiguration (kubelet.config.k8s.io/v1beta1), the DNS part.
+//
+//   KubeletConfig kubelet;
+//   kubelet.cluster_dns = {"10.96.0.10"};
+//   kubelet.cluster_domain = "cluster.local";
 #ifndef K8SDNS_CLUSTER_KUBELET_CONFIG_H_
 #define K8SDNS_CLUSTER_KUBELET_CONFIG_H_
 

@@ -1,4 +1,9 @@
 // NetworkPolicy (networking.k8s.io/v1): which traffic of Pods is allowed.
+//
+//   NetworkPolicy deny;  // everything to the Pods that it selects
+//   deny.metadata.namespace_ = "default";
+//   deny.metadata.name = "deny-web";
+//   deny.pod_selector.match_labels["app"] = "web";
 #ifndef K8SDNS_CLUSTER_NETWORK_POLICY_H_
 #define K8SDNS_CLUSTER_NETWORK_POLICY_H_
 

@@ -1,4 +1,9 @@
 // Node and Namespace (core/v1).
+//
+//   Node node;
+//   node.metadata.name = "node-1";
+//   node.pod_cidr = "10.244.1.0/24";
+//   node.addresses.push_back({NodeAddressType::kInternalIp, "172.18.0.11"});
 #ifndef K8SDNS_CLUSTER_NODE_H_
 #define K8SDNS_CLUSTER_NODE_H_
 

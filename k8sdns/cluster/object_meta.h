@@ -1,4 +1,8 @@
 // What every Kubernetes object carries: name, namespace, labels.
+//
+//   pod.metadata.namespace_ = "default";
+//   pod.metadata.name = "web-0";
+//   pod.metadata.labels["app"] = "web";
 #ifndef K8SDNS_CLUSTER_OBJECT_META_H_
 #define K8SDNS_CLUSTER_OBJECT_META_H_
 

@@ -1,4 +1,7 @@
 // Pod (core/v1), as far as its network and DNS settings go.
+//
+//   for (const std::string& address : pod.Addresses()) ...
+//   if (pod.spec.host_network) ...
 #ifndef K8SDNS_CLUSTER_POD_H_
 #define K8SDNS_CLUSTER_POD_H_
 

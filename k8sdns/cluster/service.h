@@ -1,6 +1,12 @@
 // Service (core/v1), as the Kubernetes API has it. Strings of the API stay
 // strings, so that a value reads like the YAML; readers check addresses, and
 // whoever uses a text as an address parses it.
+//
+//   Service web;
+//   web.metadata.namespace_ = "default";
+//   web.metadata.name = "web";
+//   web.spec.cluster_ip = "10.96.0.20";
+//   web.spec.selector["app"] = "web";
 #ifndef K8SDNS_CLUSTER_SERVICE_H_
 #define K8SDNS_CLUSTER_SERVICE_H_
 

@@ -1,6 +1,10 @@
 // Connection tracking: the table of flows, and what a packet is to it. The
 // state of one node, as a value.
 //
+//   const Conntrack& conntrack = node.state().conntrack;
+//   const auto found = conntrack.Find(Tuple::Of(packet), node.state().now_us);
+//   if (const Flow* flow = conntrack.flow(found.flow)) ... flow->tuples[1]
+//
 // Facts: Linux net/netfilter/nf_conntrack_{core,proto_*}.c. Not modelled:
 // helpers and their expectations, zones, labels, table limits.
 //

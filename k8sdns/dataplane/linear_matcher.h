@@ -1,5 +1,9 @@
 // The plain matcher: walks rules one by one, as the kernel's ipt_do_table().
 // Its only virtue is that it is obviously right; Matcher is tested against it.
+//
+//   auto rules = std::make_shared<netfilter::Ruleset>(...);
+//   auto matcher = std::make_shared<LinearMatcher>(rules);
+//   NodeDataplane node(config, matcher, nullptr);
 #ifndef K8SDNS_DATAPLANE_LINEAR_MATCHER_H_
 #define K8SDNS_DATAPLANE_LINEAR_MATCHER_H_
 

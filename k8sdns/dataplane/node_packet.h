@@ -1,6 +1,9 @@
 // A packet on its way through a node: the headers of net's Packet, the rest
 // of the TCP header, the packet that an ICMP error quotes, and what the kernel
 // keeps beside a packet.
+//
+//   NodePacket packet;
+//   packet.header = Packet::Tcp(client, vip);
 #ifndef K8SDNS_DATAPLANE_NODE_PACKET_H_
 #define K8SDNS_DATAPLANE_NODE_PACKET_H_
 

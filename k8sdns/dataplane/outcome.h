@@ -1,4 +1,8 @@
 // What became of a packet.
+//
+//   if (outcome.verdict.kind == Verdict::kAccept && outcome.local) {
+//     std::cout << "to the node: " << outcome.packet.header.ToString();
+//   }
 #ifndef K8SDNS_DATAPLANE_OUTCOME_H_
 #define K8SDNS_DATAPLANE_OUTCOME_H_
 

@@ -1,5 +1,9 @@
 // The way of a packet through the rules: which rules it matched, and where
 // chains ended, over all tables and hooks.
+//
+//   for (const TraceStep& step : outcome.trace) {
+//     std::cout << TraceLine(step, rules) << "\n";
+//   }
 #ifndef K8SDNS_DATAPLANE_TRACE_H_
 #define K8SDNS_DATAPLANE_TRACE_H_
 

@@ -1,4 +1,7 @@
 // What conntrack knows a flow by.
+//
+//   Tuple request = Tuple::Of(packet);
+//   std::optional<Tuple> reply = request.Inverse();
 #ifndef K8SDNS_DATAPLANE_TUPLE_H_
 #define K8SDNS_DATAPLANE_TUPLE_H_
 

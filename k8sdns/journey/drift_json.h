@@ -1,4 +1,6 @@
 // Drift as JSON, for programs.
+//
+//   absl::StatusOr<std::string> json = DriftToJson(drift);
 #ifndef K8SDNS_JOURNEY_DRIFT_JSON_H_
 #define K8SDNS_JOURNEY_DRIFT_JSON_H_
 

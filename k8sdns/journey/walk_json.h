@@ -1,4 +1,6 @@
 // A walk as JSON, in the schema of proto/k8sdns/v1/walk.proto.
+//
+//   absl::StatusOr<std::string> json = WalkToJson(walk);
 #ifndef K8SDNS_JOURNEY_WALK_JSON_H_
 #define K8SDNS_JOURNEY_WALK_JSON_H_
 

@@ -1,5 +1,7 @@
 // The parts of a rule: what it matches and what it does, as typed values.
 //
+//   AddressMask vip = ToAddressMask(*IpPrefix::Parse("10.96.0.10/32"));
+//
 // Every part ("op") is a small trivially copyable struct with a `kKind`. A rule
 // is a sequence of ops in the order in which iptables-save prints them: the
 // basic ones (-s -d -i -o -p -f), the matches (-m ...), at most one target.

@@ -1,5 +1,9 @@
 // Interned texts: chain names, comments, interface and set names. Equal texts
 // have equal ids.
+//
+//   StringPool pool;
+//   StringId id = pool.Intern("KUBE-SERVICES");
+//   absl::string_view name = pool.Get(id);
 #ifndef K8SDNS_NETFILTER_STRING_POOL_H_
 #define K8SDNS_NETFILTER_STRING_POOL_H_
 

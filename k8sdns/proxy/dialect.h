@@ -1,5 +1,8 @@
 // The versions of kube-proxy whose behaviour is compiled, and the table of
 // differences between them that every compiler of this room reads.
+//
+//   IptablesOptions options;
+//   options.dialect = Dialect::kV1_11;
 #ifndef K8SDNS_PROXY_DIALECT_H_
 #define K8SDNS_PROXY_DIALECT_H_
 

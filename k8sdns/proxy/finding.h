@@ -1,5 +1,9 @@
 // What a compiler met in its input that kube-proxy skips, logs or stumbles
 // over.
+//
+//   for (const Finding& f : compiler->findings()) {
+//     std::cerr << f.ToString() << "\n";
+//   }
 #ifndef K8SDNS_PROXY_FINDING_H_
 #define K8SDNS_PROXY_FINDING_H_
 

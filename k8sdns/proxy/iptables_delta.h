@@ -1,4 +1,10 @@
 // What a change of the cluster changes in the iptables rules of one family.
+//
+//   std::string input;
+//   delta.AppendRestoreInput(input);  // for iptables-restore --noflush
+//   for (const IptablesDelta::Change& change : delta.changes()) {
+//     std::cout << change.chain() << ":\n" << delta.rules(change);
+//   }
 #ifndef K8SDNS_PROXY_IPTABLES_DELTA_H_
 #define K8SDNS_PROXY_IPTABLES_DELTA_H_
 

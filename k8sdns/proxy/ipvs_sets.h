@@ -1,5 +1,9 @@
 // The ipsets that kube-proxy keeps in IPVS mode, and what they hold.
 //
+//   for (const KubeSetContents& set : compiler->Sets()) {
+//     std::cout << set.name << " " << set.members.size() << "\n";
+//   }
+//
 // A member may come from several service ports (two services of the same
 // Pods); it is counted, so that it goes when the last of them goes.
 //
