@@ -27,7 +27,10 @@ std::string Folder() {
   return tmp == nullptr ? "/tmp" : tmp;
 }
 
-int Shell(const std::string& command) { return std::system(command.c_str()); }
+int Shell(const std::string& command) {
+  // Bazel's PATH does not have the tools of root.
+  return std::system(("export PATH=$PATH:/usr/sbin:/sbin\n" + command).c_str());
+}
 
 // Comments and counters removed, filter before nat.
 std::string Normalized(const std::string& saved) {

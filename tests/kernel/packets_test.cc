@@ -1,0 +1,567 @@
+// Packets through the running kernel and through NodeDataplane: what comes
+// out, where, and the counters of every rule that it met must agree.
+//
+// The test moves to a network namespace of its own, whose interfaces are tun
+// devices: it writes packets into them and reads what leaves. Needs root,
+// /dev/net/tun, ip(8) and iptables-legacy; is skipped, saying so, elsewhere.
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "k8sdns/dataplane/matcher.h"
+#include "k8sdns/dataplane/node_dataplane.h"
+#include "k8sdns/netfilter/iptables_save.h"
+#include "k8sdns/proxy/iptables_compiler.h"
+#include "k8sdns/proxy/random_cluster_for_test.h"
+#include "tests/conformance/yaml_value.h"
+
+namespace k8sdns {
+namespace {
+
+using conformance::ReadFile;
+using conformance::WriteFile;
+using dataplane::Arrival;
+using dataplane::Branch;
+using dataplane::NodeDataplane;
+using dataplane::NodePacket;
+using dataplane::Verdict;
+
+// "nat:KUBE-SERVICES:rule:2" or "filter:INPUT:policy" to packets.
+using RuleCounters = std::map<std::string, int64_t>;
+
+constexpr const char* kDevices[] = {"eth0", "veth-a", "veth-b"};
+
+std::string Folder() {
+  const char* tmp = std::getenv("TEST_TMPDIR");
+  return tmp == nullptr ? "/tmp" : tmp;
+}
+
+bool Shell(const std::string& command) {
+  // Bazel's PATH does not have the tools of root.
+  return std::system(
+             ("export PATH=$PATH:/usr/sbin:/sbin\n" + command).c_str()) == 0;
+}
+
+// ---- packets as bytes ----
+
+void Put(std::string* out, uint32_t value, int size) {
+  for (int i = size - 1; i >= 0; --i) {
+    out->push_back(static_cast<char>(value >> (8 * i)));
+  }
+}
+uint32_t Get(const std::string& bytes, size_t at, int size) {
+  uint32_t value = 0;
+  for (int i = 0; i < size; ++i) {
+    value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+  }
+  return value;
+}
+uint16_t Checksum(std::string bytes) {
+  if (bytes.size() % 2 == 1) bytes.push_back('\0');
+  uint32_t sum = 0;
+  for (size_t i = 0; i < bytes.size(); i += 2) sum += Get(bytes, i, 2);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+std::string Serialize(const NodePacket& packet) {
+  const Packet& p = packet.header;
+  std::string addresses;
+  Put(&addresses, p.src.v4(), 4);
+  Put(&addresses, p.dst.v4(), 4);
+  std::string body;
+  Put(&body, p.src_port, 2);
+  Put(&body, p.dst_port, 2);
+  size_t checksum_at = 6;
+  if (p.protocol == Protocol::kTcp) {
+    Put(&body, packet.tcp_seq, 4);
+    Put(&body, packet.tcp_ack, 4);
+    Put(&body, 0x50u << 8 | p.tcp_flags, 2);
+    Put(&body, packet.tcp_window, 2);
+    checksum_at = body.size();
+    Put(&body, 0, 4);
+  } else {
+    Put(&body, 8u + p.payload_size, 2);
+    Put(&body, 0, 2);
+  }
+  body.append(p.payload_size, 'x');
+  std::string pseudo = addresses;
+  Put(&pseudo, static_cast<uint8_t>(p.protocol), 2);
+  Put(&pseudo, static_cast<uint32_t>(body.size()), 2);
+  const uint16_t sum = Checksum(pseudo + body);
+  body[checksum_at] = static_cast<char>(sum >> 8);
+  body[checksum_at + 1] = static_cast<char>(sum);
+  std::string header;
+  Put(&header, 0x45, 1);
+  Put(&header, p.tos, 1);
+  Put(&header, static_cast<uint32_t>(20 + body.size()), 2);
+  Put(&header, 0x4000, 4);  // identification 0, DF
+  Put(&header, p.ttl, 1);
+  Put(&header, static_cast<uint8_t>(p.protocol), 1);
+  const uint16_t header_sum =
+      Checksum(header + std::string(2, '\0') + addresses);
+  Put(&header, header_sum, 2);
+  return header + addresses + body;
+}
+
+// ---- the kernel ----
+
+class Kernel {
+ public:
+  // Empty if the kernel under test is not to be had; else why.
+  std::string Start() {
+    if (unshare(CLONE_NEWNET) != 0)
+      return "no new network namespace: not root?";
+    for (const char* name : kDevices) {
+      const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+      if (fd < 0) return "no /dev/net/tun";
+      ifreq request = {};
+      std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+      request.ifr_flags = IFF_TUN | IFF_NO_PI;
+      if (ioctl(fd, TUNSETIFF, &request) != 0) return "no tun device";
+      devices_.push_back(fd);
+    }
+    if (!Shell("set -e\n"
+               "for s in conf.all.rp_filter conf.default.rp_filter "
+               "conf.all.send_redirects conf.default.send_redirects "
+               "icmp_ratelimit; do echo 0 > /proc/sys/net/ipv4/"
+               "$(echo $s | tr . /); done\n"
+               "for d in eth0 veth-a veth-b; do "
+               "echo 1 > /proc/sys/net/ipv6/conf/$d/disable_ipv6 || true\n"
+               "echo 0 > /proc/sys/net/ipv4/conf/$d/rp_filter\n"
+               "echo 0 > /proc/sys/net/ipv4/conf/$d/send_redirects\n"
+               "ip link set $d up; done\n"
+               "ip link set lo up\n"
+               "echo 1 > /proc/sys/net/ipv4/ip_forward\n"
+               "ip addr add 192.168.10.11/24 dev eth0\n"
+               "ip route add 10.244.1.0/24 dev veth-a\n"
+               "ip route add 10.244.2.0/24 dev veth-b\n"
+               "ip route add default via 192.168.10.1 dev eth0\n")) {
+      return "ip(8) or a sysctl does not work here";
+    }
+    if (!Shell("iptables-legacy -t nat -L >/dev/null 2>&1")) {
+      return "iptables-legacy does not work here";
+    }
+    return "";
+  }
+  ~Kernel() {
+    for (int fd : devices_) close(fd);
+  }
+
+  bool Load(const std::string& rules) {
+    const std::string file = Folder() + "/rules";
+    // A `recent` list lives on while a rule names it.
+    return WriteFile(file, "*mangle\nCOMMIT\n*nat\nCOMMIT\n*filter\nCOMMIT\n")
+               .ok() &&
+           Shell("iptables-legacy-restore < " + file) &&
+           WriteFile(file, rules).ok() &&
+           Shell("iptables-legacy-restore < " + file);
+  }
+  RuleCounters Counters() {
+    const std::string file = Folder() + "/saved";
+    EXPECT_TRUE(Shell("iptables-legacy-save -c > " + file));
+    RuleCounters counters;
+    std::map<std::string, int> rules;
+    std::string table;
+    const std::string saved = *ReadFile(file);
+    for (absl::string_view line : absl::StrSplit(saved, '\n')) {
+      if (line.empty()) continue;
+      const size_t open = line.find('[');
+      if (line[0] == '*') table = std::string(line.substr(1));
+      int64_t packets = 0;
+      if (open == absl::string_view::npos ||
+          !absl::SimpleAtoi(
+              line.substr(open + 1, line.find(':', open) - open - 1),
+              &packets)) {
+        continue;
+      }
+      if (line[0] == ':') {
+        const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+        counters[absl::StrCat(table, words[0], ":policy")] = packets;
+      } else if (line[0] == '[') {
+        const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+        const std::string chain = absl::StrCat(table, ":", words[2]);
+        counters[absl::StrCat(chain, ":rule:", ++rules[chain])] = packets;
+      }
+    }
+    return counters;
+  }
+
+  void Send(int device, const std::string& packet) {
+    ASSERT_EQ(write(devices_[device], packet.data(), packet.size()),
+              static_cast<ssize_t>(packet.size()));
+  }
+  // What has left since: "eth0 17 10.0.0.1 > 10.0.0.2" and the bytes.
+  std::vector<std::pair<std::string, std::string>> Receive() {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (size_t i = 0; i < devices_.size(); ++i) {
+      char buffer[4096];
+      ssize_t size;
+      while ((size = read(devices_[i], buffer, sizeof(buffer))) > 0) {
+        if (buffer[0] >> 4 == 4) {
+          out.push_back({kDevices[i], std::string(buffer, size)});
+        }
+      }
+    }
+    return out;
+  }
+
+ private:
+  std::vector<int> devices_;
+};
+
+// ---- the model ----
+
+dataplane::NodeConfig ModelOfTheNamespace() {
+  dataplane::NodeConfig node;
+  node.interfaces.push_back(
+      {"eth0", {*IpPrefix::Parse("192.168.10.11/24")}, true, false});
+  node.interfaces.push_back({"veth-a", {}, true, false});
+  node.interfaces.push_back({"veth-b", {}, true, false});
+  auto route = [&](const char* prefix, const char* device, const char* via) {
+    dataplane::Route r;
+    r.prefix = *IpPrefix::Parse(prefix);
+    r.device = device;
+    if (via != nullptr) r.gateway = IpAddress::Parse(via);
+    node.routes.push_back(r);
+  };
+  route("10.244.1.0/24", "veth-a", nullptr);
+  route("10.244.2.0/24", "veth-b", nullptr);
+  route("0.0.0.0/0", "eth0", "192.168.10.1");
+  for (const char* device : {"all", "default", "eth0", "veth-a", "veth-b"}) {
+    for (const char* name : {"rp_filter", "send_redirects"}) {
+      node.sysctls[absl::StrCat("net.ipv4.conf.", device, ".", name)] = 0;
+    }
+  }
+  return node;
+}
+
+// What the trace of an outcome does to the counters.
+RuleCounters Expected(const Branch& branch, const netfilter::Ruleset& rules) {
+  RuleCounters counters;
+  for (dataplane::TraceStep step : branch.outcome.trace) {
+    step.mark = 0;
+    if (step.kind == dataplane::TraceStep::kReturn) continue;
+    ++counters[dataplane::TraceLine(step, rules)];
+  }
+  return counters;
+}
+
+bool SamePacket(const dataplane::Outcome& outcome, const std::string& bytes) {
+  const Packet& p = outcome.packet.header;
+  const uint32_t sport = Get(bytes, 20, 2);
+  return bytes.size() >= 28 && Get(bytes, 12, 4) == p.src.v4() &&
+         Get(bytes, 16, 4) == p.dst.v4() && Get(bytes, 8, 1) == p.ttl &&
+         Get(bytes, 9, 1) == static_cast<uint8_t>(p.protocol) &&
+         Get(bytes, 1, 1) == p.tos && Get(bytes, 22, 2) == p.dst_port &&
+         (outcome.drawn_last_port == 0 ? sport == p.src_port
+                                       : sport >= outcome.drawn_first_port &&
+                                             sport <= outcome.drawn_last_port);
+}
+
+class Comparison {
+ public:
+  Comparison(Kernel& kernel, const std::string& rules) : kernel_(kernel) {
+    auto parsed = netfilter::ParseIptablesSave(rules, IpFamily::kIpv4);
+    EXPECT_TRUE(parsed.ok()) << parsed.status() << rules;
+    if (!parsed.ok()) return;
+    rules_ = std::make_shared<const netfilter::Ruleset>(*std::move(parsed));
+    text_ = netfilter::PrintIptablesSave(*rules_);
+    loaded_ = kernel.Load(text_);
+    node_ = std::make_unique<NodeDataplane>(
+        ModelOfTheNamespace(),
+        std::make_shared<const dataplane::Matcher>(rules_), nullptr);
+    before_ = kernel.Counters();
+  }
+  bool loaded() const { return loaded_; }
+  const std::string& text() const { return text_; }
+
+  // Sends one packet both ways. False, with a failure, if they differ.
+  bool Send(int device, const NodePacket& packet) {
+    kernel_.Receive();
+    kernel_.Send(device, Serialize(packet));
+    usleep(2000);
+    const auto received = kernel_.Receive();
+    const RuleCounters after = kernel_.Counters();
+    RuleCounters seen;
+    for (const auto& [rule, count] : after) {
+      // The kernel keeps the tables of the worlds before, empty.
+      const auto table = netfilter::FindTable(
+          absl::string_view(rule).substr(0, rule.find(':')));
+      if (!table || rules_->table(*table) == nullptr) continue;
+      if (count != before_[rule]) seen[rule] = count - before_[rule];
+    }
+    before_ = after;
+    const std::vector<Branch> branches =
+        node_->Match(Arrival::On(kDevices[device], packet));
+    for (const Branch& branch : branches) {
+      if (!Agrees(branch, seen, received)) continue;
+      node_->Take(branch);
+      return true;
+    }
+    std::string message = absl::StrCat("on ", kDevices[device], ": ",
+                                       packet.header.ToString(), "\nkernel:\n");
+    for (const auto& [rule, count] : seen) {
+      absl::StrAppend(&message, "  ", rule, " ", count, "\n");
+    }
+    for (const auto& [out, bytes] : received) {
+      absl::StrAppend(&message, "  out ", out, " ",
+                      IpAddress::V4(Get(bytes, 12, 4)).ToString(), " > ",
+                      IpAddress::V4(Get(bytes, 16, 4)).ToString(), "\n");
+    }
+    for (const Branch& branch : branches) {
+      absl::StrAppend(&message, "model: ", branch.outcome.verdict.kind, " ",
+                      branch.outcome.verdict.reason, " ", branch.outcome.out,
+                      " ", branch.outcome.packet.header.ToString(), "\n");
+      for (const auto& [rule, count] : Expected(branch, *rules_)) {
+        absl::StrAppend(&message, "  ", rule, " ", count, "\n");
+      }
+    }
+    ADD_FAILURE() << message;
+    return false;
+  }
+
+ private:
+  bool Agrees(
+      const Branch& branch, RuleCounters seen,
+      const std::vector<std::pair<std::string, std::string>>& received) const {
+    const dataplane::Outcome& outcome = branch.outcome;
+    const bool forwarded =
+        outcome.verdict.kind == Verdict::kAccept && !outcome.local;
+    for (const auto& [rule, count] : Expected(branch, *rules_)) {
+      seen[rule] -= count;
+      if (seen[rule] < 0) return false;
+      if (seen[rule] == 0) seen.erase(rule);
+    }
+    // The node's own answer meets rules that no trace names.
+    const bool answered =
+        outcome.verdict.kind == Verdict::kReject || outcome.local;
+    for (const auto& [rule, count] : seen) {
+      if (!answered) return false;
+      if (absl::StrContains(rule, ":PREROUTING:") ||
+          absl::StrContains(rule, ":FORWARD:") ||
+          absl::StrContains(rule, ":INPUT:")) {
+        return false;
+      }
+    }
+    if (!forwarded) return answered || received.empty();
+    return received.size() == 1 && received[0].first == outcome.out &&
+           SamePacket(outcome, received[0].second);
+  }
+
+  Kernel& kernel_;
+  std::shared_ptr<const netfilter::Ruleset> rules_;
+  std::string text_;
+  bool loaded_ = false;
+  std::unique_ptr<NodeDataplane> node_;
+  RuleCounters before_;
+};
+
+NodePacket MakePacket(const IpAddress& src, const IpAddress& dst, bool tcp,
+                      uint16_t sport, uint16_t dport) {
+  NodePacket packet;
+  const SocketAddress from(src, sport);
+  const SocketAddress to(dst, dport);
+  packet.header = tcp ? Packet::Tcp(from, to) : Packet::Udp(from, to);
+  packet.header.payload_size = tcp ? 0 : 13;
+  return packet;
+}
+
+// ---- random tables ----
+
+class RandomRules {
+ public:
+  explicit RandomRules(uint64_t seed) : random_(seed) {}
+
+  template <size_t n>
+  const char* Of(const char* const (&words)[n]) {
+    return words[random_() % n];
+  }
+  uint32_t Draw(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
+
+  std::string Text() {
+    std::string text = "*mangle\n:A - [0:0]\n";
+    for (int i = 0; i < 4; ++i) Rule("PREROUTING", "mangle", &text);
+    for (int i = 0; i < 3; ++i) Rule("A", "mangle", &text);
+    for (int i = 0; i < 3; ++i) Rule("FORWARD", "mangle", &text);
+    text += "COMMIT\n*nat\n";
+    for (int i = 0; i < 4; ++i) Rule("PREROUTING", "nat", &text);
+    text +=
+        "-A POSTROUTING -m mark --mark 0x1/0x1 -j MASQUERADE\n"
+        "COMMIT\n*filter\n:A - [0:0]\n:B - [0:0]\n";
+    for (int i = 0; i < 6; ++i) Rule("FORWARD", "filter", &text);
+    for (int i = 0; i < 3; ++i) Rule("INPUT", "filter", &text);
+    for (int i = 0; i < 4; ++i) Rule("A", "filter", &text);
+    for (int i = 0; i < 3; ++i) Rule("B", "filter", &text);
+    return text + "COMMIT\n";
+  }
+
+ private:
+  void Rule(const std::string& chain, const std::string& table,
+            std::string* text) {
+    static constexpr const char* kMatches[] = {
+        " -s 10.244.1.0/24",
+        " ! -s 203.0.113.0/24",
+        " -d 10.244.2.0/24",
+        " ! -d 10.96.0.0/16",
+        " -i eth0",
+        " -i veth+",
+        " ! -i veth-a",
+        " -m mark --mark 0x1/0x1",
+        " -m mark ! --mark 0x2",
+        " -m conntrack --ctstate NEW",
+        " -m conntrack --ctstate ESTABLISHED",
+        " -m conntrack --ctstate DNAT",
+        " -m conntrack ! --ctorigdst 10.96.0.1",
+        " -m statistic --mode nth --every 3 --packet 1",
+        " -m u32 --u32 6&0xff=17",
+        " -m u32 --u32 0>>22&0x3c@0&0xffff=53:80",
+        " -m length --length 0:40",
+        " -m ttl --ttl-lt 64",
+        " -m iprange --dst-range 10.244.1.5-10.244.2.5",
+        " -m addrtype --dst-type LOCAL",
+        " -m dscp --dscp 4",
+        " -m recent --name r --rcheck",
+        " -m recent --name r --set",
+        " -m limit --limit 1/hour --limit-burst 2",
+        ""};
+    static constexpr const char* kProtocols[] = {
+        "",
+        "",
+        " -p udp",
+        " -p tcp",
+        " -p udp -m udp --dport 53",
+        " -p tcp -m tcp --dport 80:90",
+        " -p tcp -m tcp --syn",
+        " -p udp -m multiport --dports 53,80",
+        " ! -p udp"};
+    absl::StrAppend(text, "-A ", chain, Of(kProtocols), Of(kMatches));
+    // Basic options may come only once.
+    const absl::string_view second = Of(kMatches);
+    if (absl::StartsWith(second, " -m")) absl::StrAppend(text, second);
+    if (table == "nat") {
+      static constexpr const char* kNat[] = {
+          " -j DNAT --to-destination 10.244.2.7", " -j RETURN",
+          " -j DNAT --to-destination 10.244.1.9",
+          " -j DNAT --to-destination 10.244.2.8"};
+      absl::StrAppend(text, Of(kNat), "\n");
+      return;
+    }
+    static constexpr const char* kMangle[] = {" -j MARK --set-xmark 0x1/0x1",
+                                              " -j MARK --set-xmark 0x2/0xff",
+                                              " -j CONNMARK --save-mark",
+                                              " -j CONNMARK --restore-mark",
+                                              " -j DSCP --set-dscp 4",
+                                              " -j TTL --ttl-set 9",
+                                              " -j RETURN"};
+    static constexpr const char* kFilter[] = {" -j ACCEPT", " -j DROP",
+                                              " -j REJECT", " -j RETURN", ""};
+    const bool own = chain == "A" || chain == "B";
+    if (Draw(3) == 0 && !own) {
+      absl::StrAppend(text, Draw(4) == 0 ? " -g A\n" : " -j A\n");
+    } else if (Draw(4) == 0 && chain == "A" && table == "filter") {
+      text->append(" -j B\n");
+    } else {
+      absl::StrAppend(text, table == "mangle" ? Of(kMangle) : Of(kFilter),
+                      "\n");
+    }
+  }
+
+  std::mt19937_64 random_;
+};
+
+// All in one test: the namespace is entered once.
+TEST(Packets, TheKernelAndTheModelAgree) {
+  Kernel kernel;
+  if (const std::string why = kernel.Start(); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
+  int packets = 0;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    RandomRules random(seed);
+    Comparison world(kernel, random.Text());
+    ASSERT_TRUE(world.loaded()) << world.text();
+    static constexpr const char* kSources[] = {"203.0.113.7", "192.168.10.5",
+                                               "10.244.1.10", "10.244.2.7"};
+    static constexpr const char* kTargets[] = {"10.96.0.1",     "10.244.1.9",
+                                               "10.244.2.7",    "10.244.2.8",
+                                               "192.168.10.11", "198.51.100.1"};
+    static constexpr uint16_t kPorts[] = {53, 80, 85, 8080};
+    bool agree = true;
+    for (int i = 0; i < 16 && agree; ++i) {
+      const uint32_t source = random.Draw(4);
+      const int device = source < 2 ? 0 : static_cast<int>(source) - 1;
+      const NodePacket packet = MakePacket(
+          *IpAddress::Parse(kSources[source]),
+          *IpAddress::Parse(random.Of(kTargets)), random.Draw(2) == 0,
+          static_cast<uint16_t>(40000 + seed * 100 + i),
+          kPorts[random.Draw(4)]);
+      // Once as a new flow, once as its second packet. No port comes twice:
+      // the kernel remembers the flows of the worlds before.
+      agree = world.Send(device, packet) && world.Send(device, packet);
+      packets += 2;
+    }
+    if (!agree) GTEST_FAIL() << "seed " << seed << "\n" << world.text();
+  }
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    KubeProxyConfig config;
+    config.hostname_override = "node-1";
+    config.bind_address = "0.0.0.0";
+    config.cluster_cidr = "10.244.0.0/16";
+    proxy::RandomEvents events(seed);
+    Cluster cluster;
+    cluster.Put(proxy::RandomEvents::FirstNode());
+    for (int i = 0; i < 80; ++i) events.Next(cluster);
+    auto compiler = proxy::IptablesCompiler::Create(
+        cluster, config, {.dialect = proxy::Dialect::kV1_30});
+    ASSERT_TRUE(compiler.ok()) << compiler.status();
+    Comparison world(kernel, netfilter::PrintIptablesSave(
+                                 compiler->Compile(IpFamily::kIpv4)));
+    ASSERT_TRUE(world.loaded());
+    std::vector<std::pair<IpAddress, const ServicePort*>> targets;
+    for (const Service& service : cluster.services()) {
+      const auto vip = IpAddress::Parse(service.spec.cluster_ip);
+      for (const ServicePort& port : service.spec.ports) {
+        if (port.protocol == Protocol::kSctp) continue;
+        if (vip && vip->is_v4()) targets.push_back({*vip, &port});
+        if (port.node_port != 0) {
+          targets.push_back({*IpAddress::Parse("192.168.10.11"), &port});
+        }
+      }
+    }
+    uint16_t sport = static_cast<uint16_t>(42000 + seed * 1000);
+    for (const auto& [address, port] : targets) {
+      const bool node = address.ToString() == "192.168.10.11";
+      for (int device : {0, 1}) {
+        const NodePacket packet = MakePacket(
+            *IpAddress::Parse(device == 0 ? "203.0.113.7" : "10.244.1.10"),
+            address, port->protocol == Protocol::kTcp, ++sport,
+            static_cast<uint16_t>(node ? port->node_port : port->port));
+        ASSERT_TRUE(world.Send(device, packet)) << "cluster " << seed;
+        ++packets;
+      }
+    }
+  }
+  std::cout << packets << " packets, as the kernel had it\n";
+}
+
+}  // namespace
+}  // namespace k8sdns
