@@ -412,6 +412,10 @@ class DocumentReader {
         ReadText(field.check, value, *static_cast<std::string*>(out), step,
                  element);
         return;
+      case Shape::kSharedText:
+        ReadText(field.check, value, *static_cast<SharedText*>(out), step,
+                 element);
+        return;
       case Shape::kInt32:
         ReadInteger(field.check, value, *static_cast<int32_t*>(out), step);
         return;
@@ -536,7 +540,9 @@ class DocumentReader {
 
   // --- Values --------------------------------------------------------------
 
-  void ReadText(schema::Check check, Value& value, std::string& out,
+  // Text: std::string or SharedText.
+  template <typename Text>
+  void ReadText(schema::Check check, Value& value, Text& out,
                 const PathStep& step, bool element) {
     absl::string_view text;
     if (!source_.TakeText(value, text)) {
@@ -550,19 +556,24 @@ class DocumentReader {
                  "a text without NUL bytes");
       return;
     }
-    out.assign(text.data(), text.size());
+    Assign(text, out);
     if (check != schema::Check::kNone && (element || !text.empty()) &&
         !schema::Passes(check, text)) {
       std::string expected = schema::ExpectedText(check);
       if (check == schema::Check::kEndpointAddress) {
-        log_.Defer(source_.PositionOf(value), step, QuotedForMessage(out),
+        log_.Defer(source_.PositionOf(value), step, QuotedForMessage(text),
                    std::move(expected));
       } else {
-        log_.Error(source_.PositionOf(value), step, QuotedForMessage(out),
+        log_.Error(source_.PositionOf(value), step, QuotedForMessage(text),
                    std::move(expected));
       }
     }
   }
+
+  static void Assign(absl::string_view text, std::string& out) {
+    out.assign(text.data(), text.size());
+  }
+  static void Assign(absl::string_view text, SharedText& out) { out = text; }
 
   void ReadInteger(schema::Check check, Value& value, int32_t& out,
                    const PathStep& step) {

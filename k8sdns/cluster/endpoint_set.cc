@@ -70,8 +70,8 @@ std::string EndpointKey(const Endpoint& endpoint) {
   for (absl::string_view a : addresses) absl::StrAppend(&key, a, end);
   absl::StrAppend(&key, end, endpoint.hostname.value_or(""), end);
   if (endpoint.target_ref) {
-    absl::StrAppend(&key, endpoint.target_ref->namespace_, end,
-                    endpoint.target_ref->name);
+    absl::StrAppend(&key, endpoint.target_ref->namespace_.view(), end,
+                    endpoint.target_ref->name.view());
   } else {
     absl::StrAppend(&key, end);
   }

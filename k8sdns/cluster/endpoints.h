@@ -6,6 +6,10 @@
 //   EndpointSlice slice;
 //   slice.metadata.labels["kubernetes.io/service-name"] = "web";
 //   slice.endpoints.push_back(endpoint);
+//
+// A cluster has a hundred thousand of their elements;
+// hence the types of their fields: SharedText is used like a std::string that
+// is replaced, not changed, and Boxed like a std::optional.
 #ifndef K8SDNS_CLUSTER_ENDPOINTS_H_
 #define K8SDNS_CLUSTER_ENDPOINTS_H_
 
@@ -16,7 +20,9 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
+#include "k8sdns/cluster/boxed.h"
 #include "k8sdns/cluster/object_meta.h"
+#include "k8sdns/cluster/shared_text.h"
 #include "k8sdns/net/packet.h"
 
 namespace k8sdns {
@@ -31,10 +37,10 @@ inline constexpr char kHeadlessLabel[] = "service.kubernetes.io/headless";
 enum class AddressType { kIpv4, kIpv6, kFqdn };
 
 struct ObjectReference {
-  std::string kind;
-  std::string namespace_;
-  std::string name;
-  std::string uid;
+  SharedText kind;
+  SharedText namespace_;
+  SharedText name;
+  SharedText uid;
 
   friend bool operator==(const ObjectReference&,
                          const ObjectReference&) = default;
@@ -43,21 +49,21 @@ struct ObjectReference {
 // One endpoint of an EndpointSlice.
 struct Endpoint {
   // The API allows several; consumers use the first only.
-  absl::InlinedVector<std::string, 1> addresses;
+  absl::InlinedVector<SharedText, 1> addresses;
   // conditions; unset has the meaning the API gives it: ready counts as true,
   // serving as `ready`, terminating as false.
   std::optional<bool> ready;
   std::optional<bool> serving;
   std::optional<bool> terminating;
-  std::optional<std::string> hostname;
-  std::optional<std::string> node_name;
-  std::optional<std::string> zone;
+  Boxed<std::string> hostname;
+  std::optional<SharedText> node_name;
+  std::optional<SharedText> zone;
   std::optional<ObjectReference> target_ref;
   // hints.forZones; unset: no hints.
-  std::optional<std::vector<std::string>> hints_for_zones;
+  Boxed<std::vector<std::string>> hints_for_zones;
   // hints.forNodes (Kubernetes 1.33 and later).
-  std::optional<std::vector<std::string>> hints_for_nodes;
-  StringMap deprecated_topology;
+  Boxed<std::vector<std::string>> hints_for_nodes;
+  Boxed<StringMap> deprecated_topology;
 
   bool IsReady() const { return ready.value_or(true); }
   bool IsServing() const { return serving.value_or(IsReady()); }
@@ -93,7 +99,7 @@ struct EndpointSlice {
 struct EndpointAddress {
   std::string ip;
   std::string hostname;
-  std::optional<std::string> node_name;
+  std::optional<SharedText> node_name;
   std::optional<ObjectReference> target_ref;
 
   friend bool operator==(const EndpointAddress&,

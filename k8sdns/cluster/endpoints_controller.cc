@@ -286,7 +286,7 @@ Endpoints EndpointsOfSlices(const Service& service,
       if (e.addresses.empty()) continue;
       if (e.IsTerminating() && !e.IsReady()) continue;
       EndpointAddress address;
-      address.ip = e.addresses[0];
+      address.ip = std::string(e.addresses[0]);
       address.hostname = e.hostname.value_or("");
       address.node_name = e.node_name;
       address.target_ref = e.target_ref;

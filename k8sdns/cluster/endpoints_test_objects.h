@@ -133,12 +133,15 @@ inline std::string DumpPorts(const std::vector<EndpointPort>& ports) {
 }
 
 inline std::string Dump(const Endpoint& e) {
-  std::string out = absl::StrCat(" ", e.target_ref ? e.target_ref->name : "-",
-                                 ":", absl::StrJoin(e.addresses, ","));
+  std::string out =
+      absl::StrCat(" ", e.target_ref ? e.target_ref->name.view() : "-", ":",
+                   absl::StrJoin(std::vector<absl::string_view>(
+                                     e.addresses.begin(), e.addresses.end()),
+                                 ","));
   if (!e.IsReady()) out += "!";
   if (!e.IsReady() && e.IsServing()) out += "+";
   if (e.IsTerminating()) out += "~";
-  if (e.zone) absl::StrAppend(&out, "@", *e.zone);
+  if (e.zone) absl::StrAppend(&out, "@", e.zone->view());
   if (e.hostname) absl::StrAppend(&out, "#", *e.hostname);
   if (e.hints_for_zones) {
     absl::StrAppend(&out, ">", absl::StrJoin(*e.hints_for_zones, ","));

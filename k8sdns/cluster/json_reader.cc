@@ -1,5 +1,5 @@
-// JSON through simdjson's On-Demand interface: one pass over an index of the
-// text's structure, without a tree.
+// JSON through simdjson's index of the text's structure: one pass over it,
+// without a tree.
 
 #include <unistd.h>
 
@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <string_view>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "k8sdns/cluster/document_reader.h"
+#include "k8sdns/cluster/json_index.h"
 #include "k8sdns/cluster/text_readers.h"
 #include "simdjson.h"
 
@@ -27,10 +30,8 @@
 namespace k8sdns {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
-
-// simdjson reads up to SIMDJSON_PADDING bytes after the text. They need not be
-// copied for if they lie on the text's last page, which is readable
+// simdjson reads up to JsonIndex::kPadding bytes after the text. They need not
+// be copied for if they lie on the text's last page, which is readable
 // (simdjson, doc/performance.md, "Free padding").
 bool HasReadablePadding(absl::string_view text) {
 #ifdef K8SDNS_INSTRUMENTED
@@ -40,7 +41,7 @@ bool HasReadablePadding(absl::string_view text) {
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t last =
       reinterpret_cast<uintptr_t>(text.data() + text.size() - 1);
-  return last % page + simdjson::SIMDJSON_PADDING < page;
+  return last % page + JsonIndex::kPadding < page;
 #endif
 }
 
@@ -61,13 +62,13 @@ inline const char* EndOfPlain(const char* p) {
   return p;
 }
 
+// A token is an element of the index; values are read in the order in which
+// they stand, from next_ on.
 class JsonSource {
  public:
   struct Value {
-    ondemand::value json;
-    const char* start = nullptr;  // of its text
-    ondemand::object object;      // if opened
-    bool opened = false;
+    const uint32_t* token;
+    const char* start;  // of its text
   };
   struct Key {
     const char* raw;  // after the opening quote
@@ -79,34 +80,24 @@ class JsonSource {
   void Abort() { failed_ = true; }
 
   template <typename F>
-  void ReadRoot(size_t capacity, F read) {
-    ondemand::document document;
-    simdjson::error_code error =
-        parser_.iterate(text_.data(), text_.size(), capacity).get(document);
-    if (error != simdjson::SUCCESS) {
+  void ReadRoot(F read) {
+    JsonIndex index;
+    if (auto error = index.Build(text_); error != simdjson::SUCCESS) {
       FailBeforeReading(error);
       return;
     }
-    document_ = &document;
-    const char* const first = FirstOf(text_);
-    if (*first != '{' && *first != '[') {
+    next_ = index.begin();
+    end_ = index.end();
+    Value root = ValueAt(next_);
+    if (!IsMap(root) && !IsList(root)) {
       // Not reached by ReadCluster(), which recognises JSON by this character.
-      log_.Error(PositionAt(first), PathStep(), "a scalar", "an object");
-      return;
-    }
-    Value root;
-    root.start = first;
-    error = document.get_value().get(root.json);
-    if (error != simdjson::SUCCESS) {
-      Fail(error, text_.data() + text_.size());
+      log_.Error(PositionAt(root.start), PathStep(), "a scalar", "an object");
       return;
     }
     read(root);
-    if (failed()) return;
-    const char* at = nullptr;  // of the next token; an error if there is none
-    if (document.current_location().get(at) == simdjson::SUCCESS) {
-      log_.Error(PositionAt(at), PathStep(), "more text after the value",
-                 "the end of the JSON document");
+    if (!failed() && next_ < end_) {
+      log_.Error(PositionAt(StartOf(next_)), PathStep(),
+                 "more text after the value", "the end of the JSON document");
     }
   }
 
@@ -120,26 +111,23 @@ class JsonSource {
 
   absl::string_view KeyText(const Key& key) {
     absl::string_view text;
-    (void)Unescape(key.raw, key_buffer_, text);
+    (void)StringAt(key.raw, key_buffer_, text);
     return text;
   }
 
   // --- Values ---
 
-  bool TakeNull(Value& value) {
-    return *value.start == 'n' && IsNull(value.json);
+  bool TakeNull(const Value& value) {
+    return *value.start == 'n' && TakeWord(value, value.start, "null");
   }
 
-  bool TakeText(Value& value, absl::string_view& text) {
+  bool TakeText(const Value& value, absl::string_view& text) {
     if (*value.start != '"') return false;
-    ondemand::raw_json_string raw;
-    if (value.json.get_raw_json_string().get(raw) != simdjson::SUCCESS) {
-      return false;
-    }
-    if (!Unescape(raw.raw(), text_buffer_, text)) {
+    if (!StringAt(value.start + 1, text_buffer_, text)) {
       Fail(simdjson::STRING_ERROR, value.start);
       return false;
     }
+    next_ = value.token + 1;
     return true;
   }
   // Text without escapes cannot have one: simdjson refuses control characters.
@@ -148,36 +136,41 @@ class JsonSource {
            text.find('\0') != absl::string_view::npos;
   }
 
-  bool TakeInteger(Value& value, int64_t& out) {
+  bool TakeInteger(const Value& value, int64_t& out) {
     if (*value.start != '-' && !IsDigit(*value.start)) return false;
-    return value.json.get_int64().get(out) == simdjson::SUCCESS;
+    const absl::string_view token = TokenText(value);
+    if (!IsJsonInteger(token) || !absl::SimpleAtoi(token, &out)) return false;
+    next_ = value.token + 1;
+    return true;
   }
 
-  bool TakeBool(Value& value, bool& out) {
-    if (*value.start != 't' && *value.start != 'f') return false;
-    return value.json.get_bool().get(out) == simdjson::SUCCESS;
+  bool TakeBool(const Value& value, bool& out) {
+    out = *value.start == 't';
+    return out ? TakeWord(value, value.start, "true")
+               : *value.start == 'f' &&
+                     TakeWord(value, value.start + 1, "alse");
   }
 
   bool IsMap(const Value& value) const { return *value.start == '{'; }
   bool IsList(const Value& value) const { return *value.start == '['; }
 
-  std::string Describe(Value& value) const {
+  std::string Describe(const Value& value) const {
     switch (*value.start) {
       case '{':
         return "a map";
       case '[':
         return "a list";
       case '"': {
-        absl::string_view token = Token(value);
+        absl::string_view token = TokenText(value);
         token.remove_prefix(1);
         return QuotedForMessage(token.substr(0, token.rfind('"')));
       }
       case 't':
       case 'f':
       case 'n':
-        return std::string(Token(value));
+        return std::string(TokenText(value));
       default:
-        return absl::StrCat("the number ", Token(value));
+        return absl::StrCat("the number ", TokenText(value));
     }
   }
 
@@ -185,183 +178,186 @@ class JsonSource {
     return PositionAt(value.start);
   }
 
-  // On-Demand does not look at what nobody asks for, so that this walks all
-  // values within, to find what is not JSON.
-  void Skip(Value& value) {
+  // Reads all values within, to find what is not JSON.
+  void Skip(const Value& value) {
     if (failed_) return;
+    bool unused;
     switch (*value.start) {
       case '{':
-        ForEachMember(value, [this](const Key&, Value& v, bool) { Skip(v); });
+        ForEachMember(value,
+                      [this](const Key&, const Value& v, bool) { Skip(v); });
         return;
       case '[':
-        ForEachElement(value, [this](Value& v) { Skip(v); });
+        ForEachElement(value, [this](const Value& v) { Skip(v); });
         return;
       case '"':
-        return;
+        break;
       case 't':
-      case 'f': {
-        bool unused;
+      case 'f':
         if (!TakeBool(value, unused)) Fail(simdjson::TAPE_ERROR, value.start);
         return;
-      }
       case 'n':
         if (!TakeNull(value)) Fail(simdjson::TAPE_ERROR, value.start);
         return;
-      default: {
-        ondemand::number unused;
-        if (value.json.get_number().get(unused) != simdjson::SUCCESS &&
-            !IsLongInteger(Token(value))) {
+      default:
+        if (!IsJsonNumber(TokenText(value))) {
           Fail(simdjson::NUMBER_ERROR, value.start);
         }
-      }
     }
+    next_ = value.token + 1;
   }
-  void Pass(Value&) {}  // On-Demand passes over what is not read
+  // Only counts brackets: what is peeked at comes again.
+  void Pass(const Value& value) {
+    int depth = 0;
+    next_ = value.token;
+    do {
+      const char c = CharAt(next_);
+      if (c == '{' || c == '[') ++depth;
+      if (c == '}' || c == ']') --depth;
+    } while (++next_ < end_ && depth > 0);
+  }
 
   // --- Walks ---
 
   template <typename F>
-  void ForEachMember(Value& value, F f) {
-    if (!Enter(value.start)) return;
-    if (Open(value)) {
-      for (auto member : value.object) {
-        ondemand::field field;
-        if (auto error = std::move(member).get(field);
-            error != simdjson::SUCCESS) {
-          Fail(error, nullptr);
-          break;
-        }
-        Value inner;
-        inner.json = field.value();
-        if (!Begin(inner)) break;
-        f(Key{field.key().raw()}, inner, false);
-        if (failed()) break;
-      }
-    }
+  void ForEachMember(const Value& map, F f) {
+    if (!Enter(map.start)) return;
+    WalkMembers(map, [&](const Key& key, Value& value) {
+      f(key, value, false);
+      return !failed();
+    });
     --depth_;
   }
 
   template <typename F>
-  void ForEachElement(Value& value, F f) {
-    if (!Enter(value.start)) return;
-    ondemand::array array;
-    if (auto error = value.json.get_array().get(array);
-        error != simdjson::SUCCESS) {
-      Fail(error, value.start);
-    } else {
-      for (auto element : array) {
-        Value inner;
-        if (error = std::move(element).get(inner.json);
-            error != simdjson::SUCCESS) {
-          Fail(error, nullptr);
-          break;
+  void ForEachElement(const Value& list, F f) {
+    if (!Enter(list.start)) return;
+    const uint32_t* token = list.token + 1;
+    if (CharAt(token) != ']') {
+      while (true) {
+        if (token >= end_) {
+          Fail(simdjson::INCOMPLETE_ARRAY_OR_OBJECT, EndOfText());
+          return;
         }
-        if (!Begin(inner)) break;
-        f(inner);
-        if (failed()) break;
+        Value value = ValueAt(token);
+        next_ = token;
+        f(value);
+        if (failed()) return;
+        token = next_;
+        const char c = CharAt(token);
+        if (c == ']') break;
+        if (c != ',') {
+          FailAt(token);
+          return;
+        }
+        ++token;
       }
     }
+    next_ = token + 1;
     --depth_;
   }
 
   template <typename F>
-  void Peek(Value& value, F f) {
-    if (!Open(value)) return;
-    for (auto member : value.object) {
-      ondemand::field field;
-      if (auto error = std::move(member).get(field);
-          error != simdjson::SUCCESS) {
-        Fail(error, nullptr);
-        return;
-      }
-      Value inner;
-      inner.json = field.value();
-      if (!Begin(inner)) return;
-      const bool stop = f(Key{field.key().raw()}, inner);
-      if (failed_) return;
-      if (stop) break;
-    }
-    if (auto error = value.object.reset().error(); error != simdjson::SUCCESS) {
-      Fail(error, value.start);
-    }
+  void Peek(const Value& map, F f) {
+    WalkMembers(map, [&](const Key& key, Value& value) {
+      return !f(key, value) && !failed_;
+    });
+    next_ = map.token;
   }
 
  private:
   static bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-  static bool IsNull(ondemand::value& value) {
-    bool null = false;
-    return simdjson::simdjson_result<bool>(value.is_null()).get(null) ==
-               simdjson::SUCCESS &&
-           null;
-  }
-
-  // An integer that no type of ours has room for.
-  static bool IsLongInteger(absl::string_view token) {
+  static bool IsJsonInteger(absl::string_view token) {
     absl::ConsumePrefix(&token, "-");
-    return !token.empty() && token[0] != '0' &&
+    return !token.empty() && (token[0] != '0' || token.size() == 1) &&
            std::all_of(token.begin(), token.end(), IsDigit);
   }
 
-  static const char* FirstOf(absl::string_view text) {
-    const size_t first = text.find_first_not_of(" \t\r\n");
-    return text.data() + (first == absl::string_view::npos ? 0 : first);
+  const char* StartOf(const uint32_t* token) const {
+    return text_.data() + *token;
   }
+  const char* EndOfText() const { return text_.data() + text_.size(); }
+  // The first character of a token; NUL after the last one.
+  char CharAt(const uint32_t* token) const {
+    return token < end_ ? *StartOf(token) : '\0';
+  }
+  Value ValueAt(const uint32_t* token) const { return {token, StartOf(token)}; }
 
-  // The text of a scalar that was not read yet.
-  absl::string_view Token(Value& value) const {
-    const std::string_view token = value.json.raw_json_token();
+  // From the token to the next one, without the white space between.
+  absl::string_view TokenText(const Value& value) const {
+    const char* end =
+        value.token + 1 < end_ ? StartOf(value.token + 1) : EndOfText();
     return absl::StripTrailingAsciiWhitespace(
-        absl::string_view(token.data(), token.size()));
+        absl::string_view(value.start, end - value.start));
   }
 
-  // Finds where a value starts. False where the text ends instead of it: what
-  // On-Demand gives then lies in the padding.
-  bool Begin(Value& value) {
-    value.start = value.json.raw_json_token().data();
-    if (value.start < text_.data() + text_.size()) return true;
-    Fail(simdjson::TAPE_ERROR, nullptr);
-    return false;
-  }
-
-  bool Open(Value& value) {
-    if (value.opened) return true;
-    if (auto error = value.json.get_object().get(value.object);
-        error != simdjson::SUCCESS) {
-      Fail(error, value.start);
+  // `word` is one of true, alse and null, which the text may have from `at` on.
+  bool TakeWord(const Value& value, const char* at, const char (&word)[5]) {
+    // The padding makes it safe to look beyond the end.
+    if (std::memcmp(at, word, 4) != 0) return false;
+    const char* const end = at + 4;
+    if (end < EndOfText() && !absl::ascii_isspace(*end) && *end != ',' &&
+        *end != '}' && *end != ']') {
       return false;
     }
-    value.opened = true;
+    next_ = value.token + 1;
     return true;
+  }
+
+  // Calls `f` for each member as long as it returns true; it must move next_
+  // behind the value, if it does. At the end next_ is behind the map.
+  template <typename F>
+  void WalkMembers(const Value& map, F f) {
+    const uint32_t* token = map.token + 1;
+    if (CharAt(token) != '}') {
+      while (true) {
+        if (end_ - token < 3 || *StartOf(token) != '"' ||
+            *StartOf(token + 1) != ':') {
+          FailAt(CharAt(token) == '"' ? token + 1 : token);
+          return;
+        }
+        const Key key{StartOf(token) + 1};
+        Value value = ValueAt(token + 2);
+        next_ = value.token;
+        if (!f(key, value)) return;
+        token = next_;
+        const char c = CharAt(token);
+        if (c == '}') break;
+        if (c != ',') {
+          FailAt(token);
+          return;
+        }
+        ++token;
+      }
+    }
+    next_ = token + 1;
   }
 
   bool Enter(const char* at) {
     if (++depth_ <= log_.options().max_depth) return true;
+    FailTooDeep(at);
+    return false;
+  }
+  ABSL_ATTRIBUTE_NOINLINE void FailTooDeep(const char* at) {
     if (!failed_) {
       log_.Error(PositionAt(at), PathStep(), "deeper nesting",
                  absl::StrCat("at most ", log_.options().max_depth, " levels"));
     }
     failed_ = true;
-    return false;
   }
 
   // The text from `raw`, which lies after the opening quote, to the closing
   // one. It is copied to `buffer` only if it has escapes.
-  bool Unescape(const char* raw, std::string& buffer, absl::string_view& text) {
+  bool StringAt(const char* raw, std::string& buffer,
+                absl::string_view& text) const {
     const char* end = EndOfPlain(raw);
     if (*end == '"') {
       text = absl::string_view(raw, end - raw);
       return true;
     }
     while (*end != '"') end += *end == '\\' ? 2 : 1;
-    buffer.resize(end - raw + simdjson::SIMDJSON_PADDING);
-    auto* to = reinterpret_cast<uint8_t*>(buffer.data());
-    ondemand::raw_json_string source(reinterpret_cast<const uint8_t*>(raw));
-    std::string_view result;
-    if (parser_.unescape(source, to).get(result) != simdjson::SUCCESS) {
-      return false;
-    }
-    text = absl::string_view(result.data(), result.size());
+    if (!UnescapeJson(absl::string_view(raw, end - raw), buffer)) return false;
+    text = buffer;
     return true;
   }
 
@@ -408,7 +404,6 @@ class JsonSource {
   void Fail(simdjson::error_code error, const char* at) {
     if (failed_) return;
     failed_ = true;
-    if (at == nullptr) at = Location();
     log_.Error(PositionAt(at), PathStep(),
                absl::StrCat(
                    "broken JSON (",
@@ -416,13 +411,13 @@ class JsonSource {
                "valid JSON");
   }
 
-  const char* Location() {
-    const char* at = nullptr;
-    if (document_ == nullptr ||
-        document_->current_location().get(at) != simdjson::SUCCESS) {
-      at = text_.data() + text_.size();
+  // A token that may not stand where it does, or that is missing.
+  void FailAt(const uint32_t* token) {
+    if (token < end_) {
+      Fail(simdjson::TAPE_ERROR, StartOf(token));
+    } else {
+      Fail(simdjson::INCOMPLETE_ARRAY_OR_OBJECT, EndOfText());
     }
-    return at;
   }
 
   TextPosition PositionAt(const char* at) {
@@ -445,8 +440,8 @@ class JsonSource {
 
   absl::string_view text_;
   ReadLog& log_;
-  ondemand::parser parser_;
-  ondemand::document* document_ = nullptr;  // while it is read
+  const uint32_t* next_ = nullptr;
+  const uint32_t* end_ = nullptr;
   std::string text_buffer_;
   std::string key_buffer_;
   int depth_ = 0;
@@ -461,16 +456,14 @@ class JsonSource {
 
 void ReadJsonText(absl::string_view text, ObjectSink& sink, ReadLog& log) {
   std::string padded;
-  size_t capacity = text.size() + simdjson::SIMDJSON_PADDING;
   if (!HasReadablePadding(text)) {
-    padded.reserve(capacity);
+    padded.reserve(text.size() + JsonIndex::kPadding);
     padded.assign(text.data(), text.size());
     text = padded;
   }
   JsonSource source(text, log);
   DocumentReader<JsonSource> reader(source, sink, log);
-  source.ReadRoot(capacity,
-                  [&](JsonSource::Value& root) { reader.ReadDocument(root); });
+  source.ReadRoot([&](JsonSource::Value& root) { reader.ReadDocument(root); });
 }
 
 }  // namespace k8sdns

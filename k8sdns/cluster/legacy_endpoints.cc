@@ -20,9 +20,8 @@ constexpr char kEndpointsManagedByLabel[] =
     "endpoints.kubernetes.io/managed-by";
 constexpr char kEndpointsController[] = "endpoint-controller";
 
-const std::string& TargetUid(const EndpointAddress& address) {
-  static const std::string* const kNone = new std::string();
-  return address.target_ref ? address.target_ref->uid : *kNone;
+absl::string_view TargetUid(const EndpointAddress& address) {
+  return address.target_ref ? address.target_ref->uid.view() : "";
 }
 
 bool AddressLess(const EndpointAddress& a, const EndpointAddress& b) {
@@ -178,8 +177,8 @@ std::string RefusalOf(const EndpointAddress& a) {
     return absl::StrCat("hostname \"", a.hostname, "\" is not a DNS label");
   }
   if (a.node_name && !IsDnsSubdomain(*a.node_name)) {
-    return absl::StrCat("address ", a.ip, " has the node name \"", *a.node_name,
-                        "\"");
+    return absl::StrCat("address ", a.ip, " has the node name \"",
+                        a.node_name->view(), "\"");
   }
   return "";
 }
@@ -244,7 +243,8 @@ bool HasRightCapacityAnnotation(const Endpoints& current) {
 void SubsetPacker::Add(const EndpointAddress& address, const EndpointPort* port,
                        int instance, bool ready) {
   const auto [it, inserted] = address_index_.try_emplace(
-      std::make_pair(address.ip, TargetUid(address)), addresses_.size());
+      std::make_pair(address.ip, std::string(TargetUid(address))),
+      addresses_.size());
   if (inserted) addresses_.push_back(address);
   PortId id(false, "", 0, Protocol::kTcp, "", 0);
   if (port != nullptr) {

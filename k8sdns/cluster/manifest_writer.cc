@@ -27,6 +27,8 @@ bool HasValue(const Type& type, const void* value) {
   switch (type.shape) {
     case Shape::kString:
       return !static_cast<const std::string*>(value)->empty();
+    case Shape::kSharedText:
+      return !static_cast<const SharedText*>(value)->empty();
     case Shape::kInt32:
       return *static_cast<const int32_t*>(value) != 0;
     case Shape::kBool:
@@ -64,6 +66,9 @@ void WriteValue(const Type& type, const Field& field, const void* value,
   switch (type.shape) {
     case Shape::kString:
       out.Text(*static_cast<const std::string*>(value));
+      return;
+    case Shape::kSharedText:
+      out.Text(*static_cast<const SharedText*>(value));
       return;
     case Shape::kInt32:
       out.Integer(*static_cast<const int32_t*>(value));

@@ -24,14 +24,17 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "k8sdns/cluster/boxed.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/service.h"
+#include "k8sdns/cluster/shared_text.h"
 
 namespace k8sdns::schema {
 
 enum class Shape : uint8_t {
   kString,      // std::string
+  kSharedText,  // SharedText
   kInt32,       // int32_t
   kBool,        // bool
   kEnum,        // an enum class, by name
@@ -40,7 +43,7 @@ enum class Shape : uint8_t {
   kBoolMap,     // absl::btree_map<std::string, bool>
   kObject,      // a struct with its own table
   kList,        // a vector of any other shape
-  kOptional,    // std::optional of any other shape
+  kOptional,    // std::optional or Boxed of any other shape
 };
 
 struct EnumName {
@@ -98,17 +101,20 @@ enum class Check : uint8_t {
   kMasqueradeBit,  // 0 to 31
 };
 
-// A name with its first eight bytes as a number, in the machine's order, so
-// that most names are told apart by one comparison.
+// A name with its first and its last eight bytes as numbers, in the machine's
+// order, so that most names are told apart by one comparison.
 class FieldName {
  public:
   constexpr FieldName() = default;
   // NOLINTNEXTLINE(google-explicit-constructor): tables read better.
   constexpr FieldName(const char* text) : text_(text) {
-    for (size_t i = 0; i < sizeof(head_) && i < text_.size(); ++i) {
-      const size_t shift = kLittleEndian ? i : sizeof(head_) - 1 - i;
-      head_ |= uint64_t{static_cast<unsigned char>(text_[i])} << (8 * shift);
-      mask_ |= uint64_t{0xFF} << (8 * shift);
+    for (size_t i = 0; i < kWord && i < text_.size(); ++i) {
+      head_ |= At(text_[i], i);
+      mask_ |= At('\xFF', i);
+    }
+    if (text_.size() < kWord) return;
+    for (size_t i = 0; i < kWord; ++i) {
+      tail_ |= At(text_[text_.size() - kWord + i], i);
     }
   }
 
@@ -121,12 +127,14 @@ class FieldName {
   // Whether the text at `p` begins with the name; 8 and size() bytes of it must
   // be readable.
   bool IsPrefixOf(const char* p) const {
-    uint64_t head;
-    std::memcpy(&head, p, sizeof(head));
-    if ((head & mask_) != head_) return false;
-    return text_.size() <= sizeof(head) ||
-           std::memcmp(p + sizeof(head), text_.data() + sizeof(head),
-                       text_.size() - sizeof(head)) == 0;
+    uint64_t word;
+    std::memcpy(&word, p, kWord);
+    if ((word & mask_) != head_) return false;
+    if (text_.size() <= kWord) return true;
+    std::memcpy(&word, p + text_.size() - kWord, kWord);
+    return word == tail_ && (text_.size() <= 2 * kWord ||
+                             std::memcmp(p + kWord, text_.data() + kWord,
+                                         text_.size() - 2 * kWord) == 0);
   }
 
   friend constexpr bool operator==(const FieldName& a, absl::string_view b) {
@@ -134,12 +142,19 @@ class FieldName {
   }
 
  private:
-  static constexpr bool kLittleEndian =
-      std::endian::native == std::endian::little;
+  static constexpr size_t kWord = sizeof(uint64_t);
+
+  // The byte as the i-th of a word in memory.
+  static constexpr uint64_t At(char byte, size_t i) {
+    const size_t shift =
+        std::endian::native == std::endian::little ? i : kWord - 1 - i;
+    return uint64_t{static_cast<unsigned char>(byte)} << (8 * shift);
+  }
 
   absl::string_view text_;
   uint64_t head_ = 0;
   uint64_t mask_ = 0;
+  uint64_t tail_ = 0;
 };
 
 struct Field {
@@ -197,6 +212,8 @@ struct TypeFor {
     type.reset = &ResetTo<T>;
     if constexpr (std::is_same_v<T, std::string>) {
       type.shape = Shape::kString;
+    } else if constexpr (std::is_same_v<T, SharedText>) {
+      type.shape = Shape::kSharedText;
     } else if constexpr (std::is_same_v<T, int32_t>) {
       type.shape = Shape::kInt32;
     } else if constexpr (std::is_same_v<T, bool>) {
@@ -256,24 +273,29 @@ template <typename T, size_t n>
 struct TypeFor<absl::InlinedVector<T, n>> : ListFor<absl::InlinedVector<T, n>> {
 };
 
-template <typename T>
-struct TypeFor<std::optional<T>> {
+template <typename Optional>
+struct OptionalFor {
   static constexpr Type Make() {
     Type type{};
     type.shape = Shape::kOptional;
-    type.element = &TypeFor<T>::kType;
+    type.element = &TypeFor<typename Optional::value_type>::kType;
     type.emplace = [](void* optional) -> void* {
-      return &static_cast<std::optional<T>*>(optional)->emplace();
+      return &static_cast<Optional*>(optional)->emplace();
     };
     type.value = [](const void* optional) -> const void* {
-      const auto& o = *static_cast<const std::optional<T>*>(optional);
+      const auto& o = *static_cast<const Optional*>(optional);
       return o.has_value() ? &*o : nullptr;
     };
-    type.reset = &ResetTo<std::optional<T>>;
+    type.reset = &ResetTo<Optional>;
     return type;
   }
   static constexpr Type kType = Make();
 };
+
+template <typename T>
+struct TypeFor<std::optional<T>> : OptionalFor<std::optional<T>> {};
+template <typename T>
+struct TypeFor<Boxed<T>> : OptionalFor<Boxed<T>> {};
 
 // --- Access ----------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/wire_format_lite.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <variant>
@@ -38,7 +39,8 @@ constexpr uint32_t kListValues = 1;
 
 class Encoder {
  public:
-  std::string& bytes() { return out_; }
+  // Appends to `out`.
+  explicit Encoder(std::string& out) : out_(out) {}
 
   void Object(uint32_t number, absl::Span<const Field> fields,
               const void* object) {
@@ -96,6 +98,11 @@ class Encoder {
     switch (type.shape) {
       case Shape::kString: {
         const auto& text = *static_cast<const std::string*>(value);
+        if (always || !text.empty()) Text(number, text);
+        return;
+      }
+      case Shape::kSharedText: {
+        const auto& text = *static_cast<const SharedText*>(value);
         if (always || !text.empty()) Text(number, text);
         return;
       }
@@ -180,18 +187,12 @@ class Encoder {
                                  type.enumeration->wire_offset);
   }
 
-  std::string out_;
+  std::string& out_;
 };
 
 template <typename T>
-void Encode(const ObjectSet<T>& objects, Encoder& encoder) {
-  const schema::Kind& kind = schema::KindOf<T>();
-  const auto number =
-      static_cast<uint32_t>(&kind - schema::ClusterKinds().data()) +
-      kFirstKindNumber;
-  for (const T& object : objects) {
-    encoder.Object(number, kind.type->fields, &object);
-  }
+void AddAll(const ObjectSet<T>& objects, SnapshotWriter& writer) {
+  for (const T& object : objects) writer.Add(object);
 }
 
 // --- Reading -----------------------------------------------------------------
@@ -260,7 +261,7 @@ class Decoder {
   bool CheckAddresses(const EndpointSlice& slice, const Step& step) {
     if (slice.address_type == AddressType::kFqdn) return true;
     for (const Endpoint& endpoint : slice.endpoints) {
-      for (const std::string& address : endpoint.addresses) {
+      for (const SharedText& address : endpoint.addresses) {
         if (!schema::Passes(schema::Check::kIp, address)) {
           return Fail(Step{&step, "endpoints.addresses"}, "a text that is none",
                       schema::ExpectedText(schema::Check::kIp));
@@ -336,18 +337,12 @@ class Decoder {
   bool Value(const Type& type, const Field& field, uint32_t tag, void* out,
              const Step& step) {
     switch (type.shape) {
-      case Shape::kString: {
-        auto& text = *static_cast<std::string*>(out);
-        if (!Text(tag, text, step)) return false;
-        // Addresses of slices are looked at when their type is known.
-        if (field.check != schema::Check::kNone &&
-            field.check != schema::Check::kEndpointAddress && !text.empty() &&
-            !schema::Passes(field.check, text)) {
-          return Fail(step, "a text that is none",
-                      schema::ExpectedText(field.check));
-        }
-        return true;
-      }
+      case Shape::kString:
+        return CheckedText(field.check, tag, *static_cast<std::string*>(out),
+                           step);
+      case Shape::kSharedText:
+        return CheckedText(field.check, tag, *static_cast<SharedText*>(out),
+                           step);
       case Shape::kInt32:
         return Int32(field.check, tag, *static_cast<int32_t*>(out), step);
       case Shape::kBool: {
@@ -484,20 +479,69 @@ class Decoder {
     return true;
   }
 
+  // T: std::string or SharedText.
+  template <typename T>
+  bool CheckedText(schema::Check check, uint32_t tag, T& out,
+                   const Step& step) {
+    absl::string_view text;
+    if (!View(tag, text, step)) return false;
+    Assign(text, out);
+    // Addresses of slices are looked at when their type is known.
+    if (check != schema::Check::kNone &&
+        check != schema::Check::kEndpointAddress && !text.empty() &&
+        !schema::Passes(check, text)) {
+      return Fail(step, "a text that is none", schema::ExpectedText(check));
+    }
+    return true;
+  }
+
   bool Text(uint32_t tag, std::string& out, const Step& step) {
+    absl::string_view text;
+    if (!View(tag, text, step)) return false;
+    Assign(text, out);
+    return true;
+  }
+
+  static void Assign(absl::string_view text, std::string& out) {
+    out.assign(text.data(), text.size());
+  }
+  static void Assign(absl::string_view text, SharedText& out) { out = text; }
+
+  // The text where it lies in the bytes.
+  bool View(uint32_t tag, absl::string_view& out, const Step& step) {
     if (WireFormatLite::GetTagWireType(tag) !=
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Fail(step, "a number", "a text");
     }
     uint32_t size = 0;
     if (!Size(step, size) || !Charge(size, step)) return false;
-    out.assign(bytes_.data() + in_.CurrentPosition(), size);
+    out = bytes_.substr(static_cast<size_t>(in_.CurrentPosition()), size);
     in_.Skip(static_cast<int>(size));
-    if (!IsValidUtf8(out) || out.find('\0') != std::string::npos) {
+    if (!IsPlainText(out) &&
+        (!IsValidUtf8(out) || out.find('\0') != absl::string_view::npos)) {
       return Fail(step, "a text that is not UTF-8 or has NUL bytes",
                   "UTF-8 without them");
     }
     return true;
+  }
+
+  // Nothing but ASCII, and no NUL.
+  static bool IsPlainText(absl::string_view text) {
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    constexpr uint64_t kHigh = 0x8080808080808080;
+    const char* p = text.data();
+    size_t left = text.size();
+    uint64_t odd = 0;
+    for (; left >= 8; p += 8, left -= 8) {
+      uint64_t word;
+      std::memcpy(&word, p, 8);
+      // Bytes of 0x80 and more, and bytes that are 0.
+      odd |= word | ((word - kOnes) & ~word);
+    }
+    for (; left > 0; ++p, --left) {
+      if (static_cast<signed char>(*p) <= 0) return false;
+    }
+    return (odd & kHigh) == 0;
   }
 
   bool Port(const Field& field, uint32_t tag, PortOrName& out,
@@ -579,22 +623,40 @@ class Decoder {
 
 }  // namespace
 
+template <typename T>
+void SnapshotWriter::Add(const T& object) {
+  const schema::Kind& kind = schema::KindOf<T>();
+  const auto number =
+      static_cast<uint32_t>(&kind - schema::ClusterKinds().data()) +
+      kFirstKindNumber;
+  Encoder(out_).Object(number, kind.type->fields, &object);
+}
+
+template void SnapshotWriter::Add(const Service&);
+template void SnapshotWriter::Add(const EndpointSlice&);
+template void SnapshotWriter::Add(const Endpoints&);
+template void SnapshotWriter::Add(const Pod&);
+template void SnapshotWriter::Add(const Node&);
+template void SnapshotWriter::Add(const Namespace&);
+template void SnapshotWriter::Add(const NetworkPolicy&);
+
 absl::StatusOr<std::string> WriteSnapshot(const Cluster& cluster,
                                           const SnapshotOptions& options) {
-  Encoder encoder;
-  Encode(cluster.services(), encoder);
-  Encode(cluster.endpoint_slices(), encoder);
-  Encode(cluster.endpoints(), encoder);
-  Encode(cluster.pods(), encoder);
-  Encode(cluster.nodes(), encoder);
-  Encode(cluster.namespaces(), encoder);
-  Encode(cluster.network_policies(), encoder);
-  if (encoder.bytes().size() > options.max_bytes) {
+  std::string bytes;
+  SnapshotWriter writer(&bytes);
+  AddAll(cluster.services(), writer);
+  AddAll(cluster.endpoint_slices(), writer);
+  AddAll(cluster.endpoints(), writer);
+  AddAll(cluster.pods(), writer);
+  AddAll(cluster.nodes(), writer);
+  AddAll(cluster.namespaces(), writer);
+  AddAll(cluster.network_policies(), writer);
+  if (bytes.size() > options.max_bytes) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("snapshot: ", encoder.bytes().size(),
-                     " bytes, expected at most ", options.max_bytes));
+        absl::StrCat("snapshot: ", bytes.size(), " bytes, expected at most ",
+                     options.max_bytes));
   }
-  return std::move(encoder.bytes());
+  return bytes;
 }
 
 absl::StatusOr<Cluster> ReadSnapshot(absl::string_view bytes,

@@ -35,6 +35,30 @@ struct SnapshotOptions {
 absl::StatusOr<std::string> WriteSnapshot(const Cluster& cluster,
                                           const SnapshotOptions& options = {});
 
+// Writes a snapshot object by object, for clusters that are made while they are
+// written. Objects may come in any order; in that of WriteSnapshot() they give
+// the same bytes.
+//
+//   std::string buffer;
+//   SnapshotWriter writer(&buffer);
+//   for (...) {
+//     writer.Add(slice);
+//     file << buffer;    // may be emptied between calls
+//     buffer.clear();
+//   }
+class SnapshotWriter {
+ public:
+  // Appends to `*out`, which must outlive the writer.
+  explicit SnapshotWriter(std::string* out) : out_(*out) {}
+
+  // T is one of the kinds that a Cluster holds.
+  template <typename T>
+  void Add(const T& object);
+
+ private:
+  std::string& out_;
+};
+
 // Fields that are not known are skipped. InvalidArgument for anything that is
 // no snapshot (with the offset and the field), ResourceExhausted beyond a
 // limit.

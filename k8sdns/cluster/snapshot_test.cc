@@ -88,6 +88,7 @@ void ExpectSameMessage(absl::Span<const schema::Field> fields,
 void ExpectSameField(const schema::Type& type, const FieldDescriptor& proto) {
   switch (type.shape) {
     case Shape::kString:
+    case Shape::kSharedText:
       EXPECT_EQ(proto.type(), FieldDescriptor::TYPE_STRING);
       break;
     case Shape::kInt32:

@@ -183,7 +183,7 @@ void ForEachPlanned(SlicePlan& plan, Visit visit) {
 
 void Redistribute(Exchange exchange, SlicePlan& plan) {
   ForEachPlanned(plan, [&](Endpoint& e) {
-    auto from = exchange.giving.find(*e.zone);
+    auto from = exchange.giving.find(std::string(*e.zone));
     auto to = exchange.receiving.begin();
     if (from == exchange.giving.end() || to == exchange.receiving.end()) {
       return;
@@ -197,8 +197,8 @@ void Redistribute(Exchange exchange, SlicePlan& plan) {
 bool HasWantedCloseHints(const Endpoint& e, bool for_nodes) {
   std::vector<std::string> zones;
   std::vector<std::string> nodes;
-  if (e.zone) zones.push_back(*e.zone);
-  if (e.node_name && for_nodes) nodes.push_back(*e.node_name);
+  if (e.zone) zones.emplace_back(*e.zone);
+  if (e.node_name && for_nodes) nodes.emplace_back(*e.node_name);
   return e.hints_for_zones.value_or(std::vector<std::string>()) == zones &&
          e.hints_for_nodes.value_or(std::vector<std::string>()) == nodes;
 }
@@ -311,8 +311,9 @@ std::optional<std::string> AddTopologyHints(const ZoneShares& shares,
       return;
     }
     ClearHints(e);
-    e.hints_for_zones = {*e.zone};
-    ++hinted[*e.zone];
+    const std::string zone(*e.zone);
+    e.hints_for_zones = {zone};
+    ++hinted[zone];
   });
   if (!all_zones_known) {
     RemoveHints(slices);
@@ -339,8 +340,10 @@ void AddCloseHints(bool for_nodes, HintedSlices& slices) {
   slices.unchanged = std::move(kept);
   ForEachPlanned(slices.plan, [&](Endpoint& e) {
     ClearHints(e);
-    if (e.zone) e.hints_for_zones = {*e.zone};
-    if (e.node_name && for_nodes) e.hints_for_nodes = {*e.node_name};
+    if (e.zone) e.hints_for_zones = {std::string(*e.zone)};
+    if (e.node_name && for_nodes) {
+      e.hints_for_nodes = {std::string(*e.node_name)};
+    }
   });
 }
 

@@ -134,7 +134,7 @@ std::string CoreDnsBackend::EndpointName(const Endpoint& endpoint,
   if (options_.endpoint_pod_names && endpoint.target_ref.has_value() &&
       !endpoint.target_ref->name.empty() &&
       endpoint.target_ref->name.size() < 64) {
-    return endpoint.target_ref->name;
+    return std::string(endpoint.target_ref->name);
   }
   if (absl::StrContains(address, ".")) {
     return absl::StrReplaceAll(address, {{".", "-"}});
@@ -308,7 +308,7 @@ void CoreDnsBackend::FindEndpoints(const Parsed& parsed, absl::string_view zone,
   for (const EndpointSlice* slice : entry.slices) {
     for (const Endpoint& endpoint : slice->endpoints) {
       if (!endpoint.IsReady()) continue;
-      for (const std::string& address : endpoint.addresses) {
+      for (const absl::string_view address : endpoint.addresses) {
         std::string name;
         if (with_targets || !parsed.endpoint.empty()) {
           name = EndpointName(endpoint, address);
@@ -368,7 +368,7 @@ Hits CoreDnsBackend::Reverse(const ZoneQuestion& question) const {
     if (!visible(slice->metadata.namespace_)) continue;
     for (const Endpoint& endpoint : slice->endpoints) {
       if (!endpoint.IsReady()) continue;
-      for (const std::string& address : endpoint.addresses) {
+      for (const absl::string_view address : endpoint.addresses) {
         if (address != ip) continue;
         // A slice without a Service's label leaves an empty label here, and
         // so a reply that cannot be sent.
@@ -410,7 +410,7 @@ Hits CoreDnsBackend::NameServers(absl::string_view zone) const {
       }
       for (const Endpoint& endpoint : slice->endpoints) {
         if (!endpoint.IsReady()) continue;
-        for (const std::string& ip : endpoint.addresses) {
+        for (const absl::string_view ip : endpoint.addresses) {
           add(absl::StrCat(EndpointName(endpoint, ip), ".", name), ip);
         }
       }

@@ -76,7 +76,7 @@ void CoreDnsIndex::AddSlice(const ObjectSet<EndpointSlice>::Pointer& slice) {
       .slices.push_back(slice.get());
   for (const Endpoint& endpoint : slice->endpoints) {
     if (!endpoint.IsReady()) continue;
-    for (const std::string& address : endpoint.addresses) {
+    for (const absl::string_view address : endpoint.addresses) {
       auto& slices = slices_by_ip_[address];
       if (slices.empty() || slices.back() != slice.get()) {
         slices.push_back(slice.get());

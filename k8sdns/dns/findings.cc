@@ -289,7 +289,7 @@ std::vector<Finding> CheckHeadlessServices(const Cluster& cluster) {
         if (endpoint.IsReady() || endpoint.IsTerminating()) continue;
         std::string name = endpoint.hostname.value_or("");
         if (name.empty() && !endpoint.addresses.empty()) {
-          name = endpoint.addresses[0];
+          name = std::string(endpoint.addresses[0]);
         }
         hidden.push_back(std::move(name));
       }

@@ -252,12 +252,12 @@ class RoutingCheck {
     for (const Endpoint* e : all) {
       if (e->addresses.empty() || !e->target_ref ||
           e->target_ref->kind != "Pod" ||
-          pod_addresses_.contains(e->addresses[0])) {
+          pod_addresses_.contains(std::string(e->addresses[0]))) {
         continue;
       }
       Add(At(Make("routing/endpoint-no-pod", Severity::kWarning,
-                  absl::StrCat("endpoint ", e->addresses[0], " is of Pod ",
-                               e->target_ref->name,
+                  absl::StrCat("endpoint ", e->addresses[0].view(),
+                               " is of Pod ", e->target_ref->name.view(),
                                ", but no Pod has this address"),
                   "packets sent there are lost",
                   "see whether the endpoint controller is running"),
@@ -352,7 +352,7 @@ class RoutingCheck {
   void CheckBlackHoles(const Service& s, const std::string& field) {
     std::set<std::string> with;
     for (const Endpoint* e : EndpointsOf(s)) {
-      if (e->IsReady() && e->node_name) with.insert(*e->node_name);
+      if (e->IsReady() && e->node_name) with.emplace(*e->node_name);
     }
     std::vector<std::string> without;
     for (const Node& n : cluster_.nodes()) {

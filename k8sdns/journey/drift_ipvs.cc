@@ -286,7 +286,7 @@ ServiceAddresses::ServiceAddresses(const Cluster& cluster) {
     for (const auto& p : slice.ports) {
       if (!p.port) continue;
       for (const Endpoint& e : slice.endpoints) {
-        for (const std::string& text : e.addresses) {
+        for (const absl::string_view text : e.addresses) {
           const auto address = IpAddress::ParseSloppy(text);
           if (!address) continue;
           by_endpoint_.emplace(absl::StrCat(address->ToString(), " ", *p.port),

@@ -279,7 +279,7 @@ std::optional<absl::string_view> EndpointReader::ReadSlice(
              address ? Finding::Effect::kIgnored : Finding::Effect::kRefused,
              "EndpointSlice", slice.metadata,
              absl::StrCat("endpoints[", i, "].addresses[0]"),
-             absl::StrCat("\"", endpoint.addresses[0], "\" is not an ",
+             absl::StrCat("\"", endpoint.addresses[0].view(), "\" is not an ",
                           IpFamilyName(family),
                           " address; the endpoint is skipped"));
       continue;

@@ -195,7 +195,7 @@ Cluster ClusterBuilder::Build() {
       if (family != draft.service.spec.ip_families[0]) continue;
       for (const Endpoint& e : endpoints) {
         EndpointAddress a;
-        a.ip = e.addresses[0];
+        a.ip = std::string(e.addresses[0]);
         a.node_name = e.node_name;
         (e.IsReady() ? subset.addresses : subset.not_ready_addresses)
             .push_back(std::move(a));

@@ -53,9 +53,10 @@ void SortPorts(std::vector<EndpointPort>& ports) {
 
 auto EndpointOrder(const Endpoint& e) {
   const ObjectReference target = e.target_ref.value_or(ObjectReference());
-  return std::make_tuple(e.addresses.empty() ? "" : e.addresses[0],
-                         e.hostname.value_or(""),
-                         target.namespace_ + "/" + target.name);
+  return std::make_tuple(
+      e.addresses.empty() ? SharedText() : e.addresses[0],
+      e.hostname.value_or(""),
+      absl::StrCat(target.namespace_.view(), "/", target.name.view()));
 }
 
 bool EndpointLess(const Endpoint& a, const Endpoint& b) {
@@ -91,7 +92,7 @@ void DealOutHints(const std::vector<EndpointSlice*>& group) {
     for (Endpoint& e : s->endpoints) {
       if (e.ready == true && e.hints_for_zones &&
           e.hints_for_zones->size() == 1) {
-        by_zone[e.zone.value_or("")].push_back(&e);
+        by_zone[std::string(e.zone.value_or(""))].push_back(&e);
       }
     }
   }
