@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <random>
 #include <utility>
 
@@ -34,10 +35,16 @@ class Dice {
   std::mt19937_64 bits_;
 };
 
-// The size of each Service by rank; sums up to services * mean.
+size_t TotalEndpoints(const ClusterShape& shape) {
+  return shape.total_endpoints.value_or(shape.services *
+                                        shape.endpoints_per_service);
+}
+
+// The size of each Service by rank; sums up to TotalEndpoints().
 class Sizes {
  public:
-  explicit Sizes(const ClusterShape& shape) : shape_(shape) {
+  explicit Sizes(const ClusterShape& shape)
+      : shape_(shape), total_(static_cast<double>(TotalEndpoints(shape))) {
     if (!shape.zipf) return;
     for (size_t i = 1; i <= shape.services; ++i) {
       weight_sum_ += std::pow(static_cast<double>(i), -*shape.zipf);
@@ -45,12 +52,15 @@ class Sizes {
   }
   // To be asked for rank 0, 1, 2, ... in turn.
   size_t Next() {
-    if (!shape_.zipf) return shape_.endpoints_per_service;
-    const double total = static_cast<double>(shape_.services) *
-                         static_cast<double>(shape_.endpoints_per_service);
+    if (!shape_.zipf && !shape_.total_endpoints) {
+      return shape_.endpoints_per_service;
+    }
     ++rank_;
-    wanted_ += total * std::pow(static_cast<double>(rank_), -*shape_.zipf) /
-               weight_sum_;
+    wanted_ += shape_.zipf
+                   ? total_ *
+                         std::pow(static_cast<double>(rank_), -*shape_.zipf) /
+                         weight_sum_
+                   : total_ / static_cast<double>(shape_.services);
     // Rounding the running sum keeps the total exact.
     const size_t until = static_cast<size_t>(wanted_ + 0.5);
     const size_t size = until - given_;
@@ -60,15 +70,12 @@ class Sizes {
 
  private:
   const ClusterShape& shape_;
+  double total_;
   double weight_sum_ = 0;
   double wanted_ = 0;
   size_t rank_ = 0;
   size_t given_ = 0;
 };
-
-size_t TotalEndpoints(const ClusterShape& shape) {
-  return shape.services * shape.endpoints_per_service;
-}
 
 size_t NodeCount(const ClusterShape& shape) {
   if (shape.nodes > 0) return shape.nodes;
@@ -94,8 +101,12 @@ class Generator {
   }
 
   void Run() {
-    for (size_t i = 0; i < NodeCount(shape_); ++i) sink_.node(MakeNode(i));
-    for (size_t i = 0; i < shape_.services; ++i) MakeService(i);
+    for (size_t i = 0; i < NodeCount(shape_); ++i) {
+      if (!sink_.node(MakeNode(i))) return;
+    }
+    for (size_t i = 0; i < shape_.services; ++i) {
+      if (!MakeService(i)) return;
+    }
   }
 
  private:
@@ -134,7 +145,7 @@ class Generator {
     n.addresses.push_back(
         {NodeAddressType::kInternalIp,
          IpAddress::V4(kNodeBase + 10 + static_cast<uint32_t>(i)).ToString()});
-    if (shape_.dual_stack > 0) {
+    if (shape_.dual_stack > 0 || shape_.ipv6 > 0) {
       n.pod_cidrs.push_back(
           IpPrefix(V6(0x244, pods), 128 - node_bits_).ToString());
       n.addresses.push_back(
@@ -147,7 +158,7 @@ class Generator {
     return n;
   }
 
-  void MakeService(size_t index) {
+  bool MakeService(size_t index) {
     Service s;
     s.metadata.name = absl::StrFormat("svc-%06d", index);
     s.metadata.namespace_ = absl::StrFormat(
@@ -155,19 +166,21 @@ class Generator {
     const uint32_t number = static_cast<uint32_t>(index) + 11;
     const bool headless = dice_.Chance(shape_.headless);
     const bool dual = dice_.Chance(shape_.dual_stack);
-    s.spec.cluster_ip =
-        headless ? "None" : IpAddress::V4(kServiceBase + number).ToString();
-    s.spec.cluster_ips = {s.spec.cluster_ip};
-    s.spec.ip_families = {IpFamily::kIpv4};
-    s.spec.ip_family_policy = IpFamilyPolicy::kSingleStack;
-    if (dual) {
-      if (!headless) {
-        s.spec.cluster_ips.push_back(V6(0x96, number).ToString());
-      }
-      s.spec.ip_families.push_back(IpFamily::kIpv6);
-      s.spec.ip_family_policy = IpFamilyPolicy::kRequireDualStack;
+    const bool v6 = !dual && DrawIfAny(shape_.ipv6);
+    s.spec.ip_families = {v6 ? IpFamily::kIpv6 : IpFamily::kIpv4};
+    s.spec.ip_family_policy =
+        dual ? IpFamilyPolicy::kRequireDualStack : IpFamilyPolicy::kSingleStack;
+    if (dual) s.spec.ip_families.push_back(IpFamily::kIpv6);
+    for (IpFamily family : s.spec.ip_families) {
+      if (headless && !s.spec.cluster_ips.empty()) break;
+      s.spec.cluster_ips.push_back(
+          headless ? "None" : ServiceAddress(number, family).ToString());
     }
-    s.spec.internal_traffic_policy = TrafficPolicy::kCluster;
+    s.spec.cluster_ip = s.spec.cluster_ips[0];
+    s.spec.internal_traffic_policy =
+        DrawIfAny(shape_.internal_traffic_policy_local)
+            ? TrafficPolicy::kLocal
+            : TrafficPolicy::kCluster;
     s.spec.selector["app"] = s.metadata.name;
     if (dice_.Chance(shape_.session_affinity)) {
       s.spec.session_affinity = SessionAffinity::kClientIp;
@@ -176,8 +189,11 @@ class Generator {
     const bool balanced = !headless && dice_.Chance(shape_.load_balancer);
     const bool node_port =
         balanced || (!headless && dice_.Chance(shape_.node_port));
-    const Protocol protocol =
+    Protocol protocol =
         dice_.Chance(shape_.udp) ? Protocol::kUdp : Protocol::kTcp;
+    if (protocol == Protocol::kTcp && DrawIfAny(shape_.sctp)) {
+      protocol = Protocol::kSctp;
+    }
     AddPorts(s, protocol, node_port);
     if (node_port) {
       s.spec.type =
@@ -188,20 +204,37 @@ class Generator {
               : TrafficPolicy::kCluster;
     }
     if (balanced) {
-      s.load_balancer_ingress.push_back(
-          {IpAddress::V4(0xCB000000 + number).ToString(), "", IpMode::kVip});
+      const IpAddress ip =
+          v6 ? V6(0x203, number) : IpAddress::V4(0xCB000000 + number);
+      s.load_balancer_ingress.push_back({ip.ToString(), "", IpMode::kVip});
     }
-    MakeEndpoints(s, dual);
-    sink_.service(std::move(s));
+    return MakeEndpoints(s) && sink_.service(std::move(s));
+  }
+
+  static IpAddress ServiceAddress(uint32_t number, IpFamily family) {
+    return family == IpFamily::kIpv4 ? IpAddress::V4(kServiceBase + number)
+                                     : V6(0x96, number);
+  }
+
+  // A share that a shape does not use does not change the others' dice.
+  bool DrawIfAny(double share) { return share > 0 && dice_.Chance(share); }
+
+  static int32_t TargetPort(size_t port) {
+    return 8080 + static_cast<int32_t>(port);
   }
 
   void AddPorts(Service& s, Protocol protocol, bool node_port) {
+    const bool named = DrawIfAny(shape_.named_target);
     for (int p = 0; p < shape_.ports_per_service; ++p) {
       ServicePort port;
       port.name = p == 0 ? "http" : absl::StrCat("port-", p);
       port.protocol = protocol;
       port.port = 80 + p;
-      port.target_port = 8080 + p;
+      if (named) {
+        port.target_port = port.name;
+      } else {
+        port.target_port = TargetPort(static_cast<size_t>(p));
+      }
       if (node_port && next_node_port_ < kNodePorts) {
         port.node_port = kFirstNodePort + next_node_port_++;
       }
@@ -209,7 +242,7 @@ class Generator {
     }
   }
 
-  void MakeEndpoints(const Service& s, bool dual) {
+  bool MakeEndpoints(const Service& s) {
     const size_t count = sizes_.Next();
     std::vector<Site> sites;
     sites.reserve(count);
@@ -217,11 +250,12 @@ class Generator {
       const size_t pod = next_pod_++;
       sites.push_back(
           {pod, pod % NodeCount(shape_), !dice_.Chance(shape_.not_ready)});
-      if (shape_.pods) sink_.pod(MakePod(s, sites.back(), dual));
+      if (shape_.pods && !sink_.pod(MakePod(s, sites.back()))) return false;
     }
-    MakeSlices(s, sites, IpFamily::kIpv4);
-    if (dual) MakeSlices(s, sites, IpFamily::kIpv6);
-    if (shape_.endpoints) MakeLegacy(s, sites);
+    for (IpFamily family : s.spec.ip_families) {
+      if (!MakeSlices(s, sites, family)) return false;
+    }
+    return !shape_.endpoints || sink_.endpoints(MakeLegacy(s, sites));
   }
 
   ObjectReference Reference(const Service& s, const Site& site) const {
@@ -231,7 +265,7 @@ class Generator {
     return absl::StrFormat("%s-%07d", s.metadata.name, site.pod);
   }
 
-  void MakeSlices(const Service& s, const std::vector<Site>& sites,
+  bool MakeSlices(const Service& s, const std::vector<Site>& sites,
                   IpFamily family) {
     for (size_t begin = 0; begin == 0 || begin < sites.size();
          begin += kEndpointsPerSlice) {
@@ -260,26 +294,27 @@ class Generator {
         e.target_ref = Reference(s, sites[i]);
         slice.endpoints.push_back(std::move(e));
       }
-      sink_.slice(std::move(slice));
+      if (!sink_.slice(std::move(slice))) return false;
     }
+    return true;
   }
 
   static std::vector<EndpointPort> Ports(const Service& s) {
     std::vector<EndpointPort> out;
     for (const ServicePort& p : s.spec.ports) {
-      out.push_back({p.name, p.protocol, std::get<int32_t>(p.target_port), {}});
+      out.push_back({p.name, p.protocol, TargetPort(out.size()), {}});
     }
     return out;
   }
 
-  void MakeLegacy(const Service& s, const std::vector<Site>& sites) {
+  Endpoints MakeLegacy(const Service& s, const std::vector<Site>& sites) const {
     Endpoints e;
     e.metadata.namespace_ = s.metadata.namespace_;
     e.metadata.name = s.metadata.name;
     EndpointSubset subset;
     for (const Site& site : sites) {
       EndpointAddress a;
-      a.ip = PodAddress(site.pod, IpFamily::kIpv4).ToString();
+      a.ip = PodAddress(site.pod, s.spec.ip_families[0]).ToString();
       a.node_name = NodeName(site.node);
       a.target_ref = Reference(s, site);
       (site.ready ? subset.addresses : subset.not_ready_addresses)
@@ -287,10 +322,10 @@ class Generator {
     }
     subset.ports = Ports(s);
     if (!sites.empty()) e.subsets.push_back(std::move(subset));
-    sink_.endpoints(std::move(e));
+    return e;
   }
 
-  Pod MakePod(const Service& s, const Site& site, bool dual) const {
+  Pod MakePod(const Service& s, const Site& site) const {
     Pod p;
     p.metadata.namespace_ = s.metadata.namespace_;
     p.metadata.name = PodName(s, site);
@@ -301,19 +336,17 @@ class Generator {
     for (const ServicePort& port : s.spec.ports) {
       ContainerPort cp;
       cp.name = port.name;
-      cp.container_port = std::get<int32_t>(port.target_port);
+      cp.container_port = TargetPort(c.ports.size());
       cp.protocol = port.protocol;
       c.ports.push_back(std::move(cp));
     }
     p.spec.containers.push_back(std::move(c));
     p.status.phase = PodPhase::kRunning;
     p.status.conditions.push_back({"Ready", site.ready ? "True" : "False", ""});
-    p.status.pod_ip = PodAddress(site.pod, IpFamily::kIpv4).ToString();
-    p.status.pod_ips = {p.status.pod_ip};
-    if (dual) {
-      p.status.pod_ips.push_back(
-          PodAddress(site.pod, IpFamily::kIpv6).ToString());
+    for (IpFamily family : s.spec.ip_families) {
+      p.status.pod_ips.push_back(PodAddress(site.pod, family).ToString());
     }
+    p.status.pod_ip = p.status.pod_ips[0];
     return p;
   }
 
@@ -326,17 +359,25 @@ class Generator {
   int next_node_port_ = 0;
 };
 
-// 695,992 lines of iptables-save are about 77,000 endpoints of 7,700 Services
-// at 3 rules and a chain line an endpoint, 8 lines a Service.
 constexpr struct {
   absl::string_view name;
   size_t services;
-  size_t endpoints_per_service;
+  size_t endpoints;
 } kPresets[] = {
-    {"5006-services", 5006, 50},
-    {"44128-services", 44128, 2},
-    {"696k-lines", 14500, 10},
+    {"5006-services", 5006, 250'011},
+    {"44128-services", 44128, 2 * 44128},
+    // 4 lines an endpoint, 2 lines a Service, and those that are always there.
+    {"696k-lines", 16'000, 165'987},
 };
+
+// Bytes of a node, a Service, a slice, a port of a slice (with that of its
+// Service), an endpoint, a Pod and a port of a Pod: least squares over clusters
+// of a dozen shapes.
+using BytesOfObjects = std::array<double, 7>;
+constexpr BytesOfObjects kMemory = {1106, 635, 830, 386, 232, 1149, 139};
+constexpr BytesOfObjects kYaml = {479, 384, 260, 122, 242, 341, 73};
+constexpr BytesOfObjects kJson = {1211, 903, 412, 347, 603, 983, 220};
+constexpr BytesOfObjects kProto = {205, 71, 158, 33, 77, 117, 15};
 
 absl::Status OutOfRange(absl::string_view field, absl::string_view expected) {
   return absl::InvalidArgumentError(
@@ -352,8 +393,12 @@ absl::Status CheckShape(const ClusterShape& s) {
       {"external_traffic_policy_local", s.external_traffic_policy_local},
       {"session_affinity", s.session_affinity},
       {"headless", s.headless},
+      {"internal_traffic_policy_local", s.internal_traffic_policy_local},
       {"udp", s.udp},
+      {"sctp", s.sctp},
+      {"named_target", s.named_target},
       {"dual_stack", s.dual_stack},
+      {"ipv6", s.ipv6},
       {"not_ready", s.not_ready},
   };
   for (const auto& [name, share] : shares) {
@@ -363,6 +408,12 @@ absl::Status CheckShape(const ClusterShape& s) {
     return OutOfRange("services", "at most 1048560");
   if (s.endpoints_per_service > kPodRoom) {
     return OutOfRange("endpoints_per_service", "at most 8388608");
+  }
+  if (s.total_endpoints && *s.total_endpoints > 0 && s.services == 0) {
+    return OutOfRange("total_endpoints", "0 without Services");
+  }
+  if (s.total_endpoints && *s.total_endpoints > kPodRoom) {
+    return OutOfRange("total_endpoints", "at most 8388608");
   }
   if (s.ports_per_service < 1 || s.ports_per_service > 100) {
     return OutOfRange("ports_per_service", "1 to 100");
@@ -388,7 +439,7 @@ std::optional<ClusterShape> FindPreset(absl::string_view name) {
     if (preset.name != name) continue;
     ClusterShape shape;
     shape.services = preset.services;
-    shape.endpoints_per_service = preset.endpoints_per_service;
+    shape.total_endpoints = preset.endpoints;
     return shape;
   }
   return std::nullopt;
@@ -405,21 +456,35 @@ ShapeSize EstimateSize(const ClusterShape& shape) {
   size.nodes = NodeCount(shape);
   size.services = shape.services;
   size.endpoints = TotalEndpoints(shape);
-  const size_t per_family =
-      shape.services *
-      std::max<size_t>(1, (shape.endpoints_per_service + 99) / 100);
-  size.slices = static_cast<size_t>(static_cast<double>(per_family) *
-                                    (1 + shape.dual_stack));
+  const double families = 1 + shape.dual_stack;
+  const double services = static_cast<double>(shape.services);
+  const double per_service =
+      shape.services == 0 ? 0 : static_cast<double>(size.endpoints) / services;
+  const double slices_of_one = std::max(
+      1.0, std::ceil(per_service / static_cast<double>(kEndpointsPerSlice)));
+  size.slices = static_cast<size_t>(services * slices_of_one * families);
   size.pods = shape.pods ? size.endpoints : 0;
-  const double slice_endpoints =
-      static_cast<double>(size.endpoints) * (1 + shape.dual_stack);
-  // Bytes an object, measured on generated clusters of 10,000 Services.
-  size.memory_bytes =
-      size.nodes * 900 + size.services * 1100 + size.slices * 700 +
-      static_cast<size_t>(slice_endpoints * 420) + size.pods * 1500;
-  size.yaml_bytes = size.nodes * 600 + size.services * 700 + size.slices * 420 +
-                    static_cast<size_t>(slice_endpoints * 310) +
-                    size.pods * 650;
+
+  const double ports = shape.ports_per_service;
+  const double slices = static_cast<double>(size.slices);
+  const double pods = static_cast<double>(size.pods);
+  const double counts[] = {static_cast<double>(size.nodes),
+                           services,
+                           slices,
+                           slices * ports,
+                           static_cast<double>(size.endpoints) * families,
+                           pods,
+                           pods * ports};
+  const auto sum = [&counts](const BytesOfObjects& bytes) {
+    double total = 0;
+    for (size_t i = 0; i < std::size(counts); ++i)
+      total += counts[i] * bytes[i];
+    return static_cast<size_t>(total);
+  };
+  size.memory_bytes = sum(kMemory);
+  size.yaml_bytes = sum(kYaml);
+  size.json_bytes = sum(kJson);
+  size.proto_bytes = sum(kProto);
   return size;
 }
 
@@ -429,7 +494,10 @@ void GenerateObjects(const ClusterShape& shape, const ObjectSink& sink) {
 
 Cluster GenerateCluster(const ClusterShape& shape) {
   Cluster cluster;
-  const auto put = [&cluster](auto object) { cluster.Put(std::move(object)); };
+  const auto put = [&cluster](auto object) {
+    cluster.Put(std::move(object));
+    return true;
+  };
   GenerateObjects(shape, {put, put, put, put, put});
   return cluster;
 }
