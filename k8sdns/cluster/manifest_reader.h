@@ -49,7 +49,7 @@ struct ReadOptions {
   size_t max_objects = 20'000'000;
   size_t max_errors = 100;  // one more line says that there are more
   // Of the elements of lists, without their texts: three bytes of a text can
-  // stand for an endpoint of 400.
+  // stand for an endpoint of 200.
   size_t max_memory_bytes = size_t{16} << 30;
   // YAML: how many values aliases and merge keys may bring in, in all.
   size_t max_alias_values = 100'000;

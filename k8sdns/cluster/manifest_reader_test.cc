@@ -438,6 +438,53 @@ TEST(ReadCluster, DeepNestingIsRefused) {
               HasSubstr("deeper nesting"));
 }
 
+TEST(ReadCluster, LimitsHoldInJson) {
+  const std::string two = R"({"apiVersion":"v1","kind":"List","items":[
+ {"apiVersion":"v1","kind":"Node","metadata":{"name":"a"}},
+ {"apiVersion":"v1","kind":"Node","metadata":{"name":"b"}}]})";
+  ReadOptions options;
+  options.max_bytes = 100;
+  EXPECT_EQ(
+      ErrorsOf(two, options),
+      absl::StrCat("f: found ", two.size(), " bytes, expected at most 100"));
+  options = {};
+  options.max_objects = 1;
+  EXPECT_EQ(ErrorsOf(two, options),
+            "f:3:2: items[1]: found one more object, expected at most 1");
+  options = {};
+  options.max_depth = 3;
+  EXPECT_EQ(ErrorsOf(two, options),
+            "f:2:46: found deeper nesting, expected at most 3 levels");
+}
+
+// Three bytes can stand for an endpoint.
+TEST(ReadCluster, ListsAreLimited) {
+  std::string endpoints = "{}";
+  for (int i = 1; i < 1000; ++i) endpoints += ",{}";
+  ReadOptions options;
+  options.max_memory_bytes = 50'000;
+  const std::string expected =
+      "endpoints: found more elements, expected at most 50000 bytes of memory "
+      "for lists";
+  EXPECT_THAT(ErrorsOf(absl::StrCat(R"({"apiVersion":"discovery.k8s.io/v1",)",
+                                    R"("endpoints":[)", endpoints, "]}"),
+                       options),
+              HasSubstr(expected));
+  EXPECT_THAT(ErrorsOf(absl::StrCat("apiVersion: discovery.k8s.io/v1\n",
+                                    "endpoints: [", endpoints, "]\n"),
+                       options),
+              HasSubstr(expected));
+}
+
+TEST(ReadCluster, AliasesAreLimited) {
+  ReadOptions options;
+  options.max_alias_values = 3;
+  EXPECT_THAT(
+      ErrorsOf("apiVersion: v1\nkind: Node\nx: &x [1, 2]\ny: *x\n", options),
+      HasSubstr("found more values through aliases, expected at most "
+                "3"));
+}
+
 TEST(ReadCluster, ATextThatIsNotThere) {
   EXPECT_FALSE(ReadCluster(absl::string_view(), "f").ok());
   EXPECT_FALSE(ReadCluster("", "f").ok());

@@ -60,9 +60,26 @@ struct EnumType {
 
 struct Field;
 
-struct ObjectType {
+class ObjectType {
+ public:
+  constexpr ObjectType(absl::string_view type_name,
+                       absl::Span<const Field> type_fields);
+
   absl::string_view name;
   absl::Span<const Field> fields;
+
+  // The field of a protobuf number, also one of a group; nullptr if there is
+  // none.
+  const Field* FindByNumber(uint32_t number) const {
+    return number < kNumbers ? by_number_[number] : nullptr;
+  }
+
+ private:
+  static constexpr uint32_t kNumbers = 32;
+
+  constexpr void Enter(absl::Span<const Field> entered);
+
+  const Field* by_number_[kNumbers] = {};
 };
 
 struct Type {
@@ -187,6 +204,22 @@ struct Field {
     return f;
   }
 };
+
+constexpr ObjectType::ObjectType(absl::string_view type_name,
+                                 absl::Span<const Field> type_fields)
+    : name(type_name), fields(type_fields) {
+  Enter(type_fields);
+}
+
+constexpr void ObjectType::Enter(absl::Span<const Field> entered) {
+  for (const Field& field : entered) {
+    if (field.type == nullptr) {
+      Enter(field.group);
+    } else {
+      by_number_[field.number] = &field;  // a larger one does not compile
+    }
+  }
+}
 
 // --- TypeFor<T>::kType -----------------------------------------------------
 

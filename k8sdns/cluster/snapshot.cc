@@ -242,7 +242,7 @@ class Decoder {
       const schema::Kind& description = schema::ClusterKinds()[i];
       const Step step{nullptr, description.kind};
       if (!Charge(sizeof(object), step) || !Message(tag, step, [&] {
-            return Fields(description.type->fields, &object, step);
+            return Fields(*description.type, &object, step);
           })) {
         return false;
       }
@@ -303,23 +303,11 @@ class Decoder {
                                                   in_.CurrentPosition());
   }
 
-  static const Field* Find(absl::Span<const Field> fields, uint32_t number) {
-    for (const Field& field : fields) {
-      if (field.type == nullptr) {
-        if (const Field* inner = Find(field.group, number)) return inner;
-      } else if (field.number == number) {
-        return &field;
-      }
-    }
-    return nullptr;
-  }
-
-  bool Fields(absl::Span<const Field> fields, void* object,
+  bool Fields(const schema::ObjectType& type, void* object,
               const Step& parent) {
     while (const uint32_t tag = in_.ReadTag()) {
-      const Field* field =
-          Find(fields,
-               static_cast<uint32_t>(WireFormatLite::GetTagFieldNumber(tag)));
+      const Field* field = type.FindByNumber(
+          static_cast<uint32_t>(WireFormatLite::GetTagFieldNumber(tag)));
       if (field == nullptr) {
         if (!WireFormatLite::SkipField(&in_, tag)) {
           return Fail(parent, "broken bytes", "protobuf");
@@ -361,7 +349,7 @@ class Decoder {
         return MapEntry(tag, *static_cast<StringMap*>(out), step);
       case Shape::kObject:
         return Message(tag, step,
-                       [&] { return Fields(type.object->fields, out, step); });
+                       [&] { return Fields(*type.object, out, step); });
       case Shape::kList:
         return List(type, field, tag, out, step);
       case Shape::kOptional: {

@@ -26,7 +26,7 @@ struct SnapshotOptions {
   // than 2 GiB.
   size_t max_bytes = (size_t{2} << 30) - 1;
   // Of the objects, roughly: a few bytes of the input can stand for an endpoint
-  // of 400 bytes.
+  // of 200 bytes.
   size_t max_memory_bytes = size_t{16} << 30;
 };
 

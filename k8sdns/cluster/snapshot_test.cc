@@ -233,7 +233,7 @@ TEST(Snapshot, LimitsHold) {
   slice.mutable_metadata()->set_name("s");
   for (int i = 0; i < 300'000; ++i) slice.add_endpoints();
   SnapshotOptions options;
-  options.max_memory_bytes = 100 << 20;
+  options.max_memory_bytes = 50 << 20;
   const absl::Status status = ReadSnapshot(Bytes(message), options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()),
