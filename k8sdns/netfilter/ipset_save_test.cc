@@ -1,0 +1,62 @@
+#include "k8sdns/netfilter/ipset_save.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace k8sdns::netfilter {
+namespace {
+
+using ::testing::HasSubstr;
+
+// What `ipset save` prints after `ipset restore`, or the error.
+std::string Again(absl::string_view text) {
+  const auto sets = ParseIpsetSave(text);
+  return sets.ok() ? PrintIpsetSave(*sets)
+                   : std::string(sets.status().message());
+}
+
+TEST(IpsetSave, WhatIsPrintedReadsBackUnchanged) {
+  for (const char* text : {
+           "create s hash:ip family inet hashsize 1024 maxelem 65536\n"
+           "add s 10.1.2.3\n",
+           "create s hash:ip,port family inet hashsize 1024 maxelem 65536\n"
+           "add s 10.1.2.3,tcp:80\n",
+           "create s hash:net family inet6 hashsize 1024 maxelem 65536\n"
+           "add s 2001:db8::/32\n",
+           "create s hash:ip family inet hashsize 1024 maxelem 65536 "
+           "timeout 60\n"
+           "add s 10.1.2.3 timeout 60\n",
+           "create s bitmap:port range 0-1000\n"
+           "add s 80\n",
+           "create s hash:net,iface family inet hashsize 1024 maxelem 65536\n"
+           "add s 10.0.0.0/8,eth0\n",
+       }) {
+    EXPECT_EQ(Again(text), text);
+  }
+}
+
+TEST(IpsetSave, DefaultsAndSpellings) {
+  EXPECT_EQ(Again("create s hash:ip\nadd s 10.1.2.3\n"),
+            "create s hash:ip family inet hashsize 1024 maxelem 65536\n"
+            "add s 10.1.2.3\n");
+  // A port is TCP unless it says otherwise; a range is many elements.
+  EXPECT_EQ(Again("create s hash:ip,port\nadd s 10.1.2.3,80-81\n"),
+            "create s hash:ip,port family inet hashsize 1024 maxelem 65536\n"
+            "add s 10.1.2.3,tcp:80\n"
+            "add s 10.1.2.3,tcp:81\n");
+}
+
+TEST(IpsetSave, ErrorsNameTheLine) {
+  EXPECT_THAT(Again("create s hash:nosuch\n"), HasSubstr("line 1"));
+  EXPECT_THAT(Again("create s hash:ip\ncreate s hash:ip\n"),
+              HasSubstr("line 2"));
+  EXPECT_THAT(Again("create s hash:ip\nadd s 10.1.2.3\nadd s 10.1.2.3\n"),
+              HasSubstr("line 3"));
+  EXPECT_THAT(Again("create s hash:ip\nadd s fd00::1\n"), HasSubstr("line 2"));
+  EXPECT_THAT(Again("add s 10.1.2.3\n"), HasSubstr("line 1"));
+}
+
+}  // namespace
+}  // namespace k8sdns::netfilter
