@@ -55,15 +55,6 @@ Conntrack::Found Conntrack::Find(const Tuple& tuple, int64_t now_us) const {
   return it->second;
 }
 
-Flow* Conntrack::flow(FlowId id) {
-  auto it = flows_.find(id);
-  return it == flows_.end() ? nullptr : &it->second;
-}
-const Flow* Conntrack::flow(FlowId id) const {
-  auto it = flows_.find(id);
-  return it == flows_.end() ? nullptr : &it->second;
-}
-
 Tracking Conntrack::Track(const NodePacket& packet,
                           const ConntrackOptions& options, int64_t now_us) {
   const Packet& header = packet.header;
@@ -120,10 +111,19 @@ Tracking Conntrack::TrackIcmpError(const NodePacket& packet,
 }
 
 FlowId Conntrack::Create(const Tuple& tuple, const Tuple& reply) {
-  const FlowId id = next_++;
-  Flow& f = flows_[id];
-  f.tuples[0] = tuple;
-  f.tuples[1] = reply;
+  size_t slot = slots_.size();
+  if (free_.empty()) {
+    slots_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  const FlowId id = next_++ << kSlotBits | slot;
+  Slot& s = slots_[slot];
+  s.id = id;
+  s.flow.tuples[0] = tuple;
+  s.flow.tuples[1] = reply;
+  pending_.push_back(id);
   return id;
 }
 
@@ -230,6 +230,8 @@ void Conntrack::Kill(FlowId id) {
   Flow* f = flow(id);
   if (f == nullptr) return;
   f->status |= kFlowDying;
+  pending_.push_back(id);
+  if (!(f->status & kFlowConfirmed)) return;
   for (const Tuple& tuple : f->tuples) {
     auto it = by_tuple_.find(tuple);
     if (it != by_tuple_.end() && it->second.flow == id) by_tuple_.erase(it);
@@ -249,34 +251,49 @@ void Conntrack::Remove(FlowId id) {
   Flow* f = flow(id);
   if (f == nullptr) return;
   Kill(id);
-  if (f->source_mapped != 0) {
-    const Tuple& t = f->tuples[0];
-    auto it = by_source_.find({t.src, t.src_port, t.protocol});
-    if (it != by_source_.end()) {
-      std::erase(it->second, id);
-      if (it->second.empty()) by_source_.erase(it);
-    }
+  if (f->source_mapped != 0) ForgetMappedSource(id);
+  slots_[SlotOf(id)] = Slot();
+  free_.push_back(static_cast<uint32_t>(SlotOf(id)));
+}
+
+void Conntrack::ForgetMappedSource(FlowId id) {
+  const Slot& gone = slots_[SlotOf(id)];
+  const Tuple& t = gone.flow.tuples[0];
+  auto it = by_source_.find({t.src, t.src_port, t.protocol});
+  if (it == by_source_.end()) return;
+  if (it->second == id) {
+    it->second = gone.older;
+    if (gone.older == 0) by_source_.erase(it);
+    return;
   }
-  flows_.erase(id);
+  for (FlowId later = it->second; later != 0; later = OlderOfSource(later)) {
+    Slot& s = slots_[SlotOf(later)];
+    if (s.older == id) s.older = gone.older;
+  }
 }
 
 void Conntrack::ForgetUnconfirmed() {
-  for (auto it = flows_.begin(); it != flows_.end();) {
-    const FlowId id = it->first;
-    const uint16_t status = it->second.status;
-    ++it;
-    if (!(status & kFlowConfirmed) || (status & kFlowDying)) Remove(id);
+  // Remove() adds to the list again.
+  for (size_t i = 0, n = pending_.size(); i < n; ++i) {
+    const FlowId id = pending_[i];
+    const Flow* f = flow(id);
+    if (f == nullptr) continue;
+    if (!(f->status & kFlowConfirmed) || (f->status & kFlowDying)) Remove(id);
   }
+  pending_.clear();
 }
 
 void Conntrack::Flush() {
-  flows_.clear();
+  slots_.clear();
+  free_.clear();
+  pending_.clear();
   by_tuple_.clear();
   by_source_.clear();
 }
 
 size_t Conntrack::memory_bytes() const {
-  return flows_.size() * (sizeof(Flow) + 48) +
+  return slots_.capacity() * sizeof(Slot) +
+         by_source_.capacity() * (sizeof(SourceKey) + sizeof(FlowId) + 1) +
          by_tuple_.capacity() * (sizeof(Tuple) + sizeof(Found) + 1);
 }
 
@@ -298,21 +315,32 @@ void Conntrack::NoteMappedSource(FlowId id) {
   if (f == nullptr || f->source_mapped != 0) return;
   f->source_mapped = next_mapped_++;
   const Tuple& t = f->tuples[0];
-  by_source_[{t.src, t.src_port, t.protocol}].push_back(id);
+  FlowId& latest = by_source_[{t.src, t.src_port, t.protocol}];
+  slots_[SlotOf(id)].older = latest;
+  latest = id;
 }
 
-std::vector<FlowId> Conntrack::FlowsOfSource(const Tuple& original) const {
+FlowId Conntrack::LatestOfSource(const Tuple& original) const {
   auto it =
       by_source_.find({original.src, original.src_port, original.protocol});
-  if (it == by_source_.end()) return {};
-  return {it->second.rbegin(), it->second.rend()};
+  return it == by_source_.end() ? 0 : it->second;
 }
 
 bool operator==(const Conntrack& a, const Conntrack& b) {
-  if (a.flows_.size() != b.flows_.size()) return false;
-  auto x = a.flows_.begin();
-  for (const auto& [id, f] : b.flows_) {
-    Flow other = (x++)->second;
+  if (a.size() != b.size()) return false;
+  const auto sorted = [](const Conntrack& c) {
+    std::vector<FlowId> ids;
+    for (const Conntrack::Slot& slot : c.slots_) {
+      if (slot.id != 0) ids.push_back(slot.id);
+    }
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  };
+  const std::vector<FlowId> x = sorted(a);
+  const std::vector<FlowId> y = sorted(b);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const Flow& f = *b.flow(y[i]);
+    Flow other = *a.flow(x[i]);
     // Only the order of source mappings matters, which is that of the ids
     // but for flows that were mapped late.
     other.source_mapped = f.source_mapped;

@@ -12,13 +12,15 @@
 // the table only when that packet has passed all hooks (Confirm()); a packet
 // that is dropped leaves nothing behind (ForgetUnconfirmed()).
 //
+// Cost: a packet costs a few hash lookups whatever the number of flows; a copy
+// of the table is linear in it. At most 2^28 flows at once.
+//
 // The seam for IPVS: a flow may be looked up and its reply tuple altered by
 // others than NAT (AlterReply()), as ip_vs_nfct.c does.
 #ifndef K8SDNS_DATAPLANE_CONNTRACK_H_
 #define K8SDNS_DATAPLANE_CONNTRACK_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -42,7 +44,7 @@ enum FlowStatus : uint16_t {
   kFlowDying = 1 << 9,
 };
 
-// 0 is none. Ids are given in the order in which flows are made.
+// 0 is none. Ids grow in the order in which flows are made.
 using FlowId = uint64_t;
 
 // What a packet is to its flow (enum ip_conntrack_info).
@@ -95,9 +97,16 @@ class Conntrack {
 
   // The entry that has this tuple in one of its directions.
   Found Find(const Tuple& tuple, int64_t now_us) const;
-  // nullptr if it is gone.
-  Flow* flow(FlowId id);
-  const Flow* flow(FlowId id) const;
+  // nullptr if it is gone. Valid until the next Track().
+  Flow* flow(FlowId id) {
+    const size_t slot = SlotOf(id);
+    return slot < slots_.size() && slots_[slot].id == id && id != 0
+               ? &slots_[slot].flow
+               : nullptr;
+  }
+  const Flow* flow(FlowId id) const {
+    return const_cast<Conntrack*>(this)->flow(id);
+  }
 
   // What the packet is: finds or makes its flow and moves its state.
   // `packet.tracking` must not be set. PRE_ROUTING and LOCAL_OUT call it.
@@ -115,7 +124,7 @@ class Conntrack {
   void ForgetUnconfirmed();
   // Empties the table (`conntrack -F`).
   void Flush();
-  size_t size() const { return flows_.size(); }
+  size_t size() const { return slots_.size() - free_.size(); }
   size_t memory_bytes() const;
 
   // ---- for NAT ----
@@ -127,8 +136,10 @@ class Conntrack {
   // Notes that the flow's source is mapped, for FindMappedSource().
   void NoteMappedSource(FlowId id);
   // Flows with the same protocol, source and source port in their original
-  // direction, the latest first.
-  std::vector<FlowId> FlowsOfSource(const Tuple& original) const;
+  // direction, the latest first: LatestOfSource(), then OlderOfSource() of
+  // each. 0 ends them.
+  FlowId LatestOfSource(const Tuple& original) const;
+  FlowId OlderOfSource(FlowId id) const { return slots_[SlotOf(id)].older; }
 
   // Equal tables: the same flows in the same order, whatever their ids.
   friend bool operator==(const Conntrack& a, const Conntrack& b);
@@ -156,11 +167,28 @@ class Conntrack {
                        bool* again);
   void Refresh(Flow& flow, int64_t now_us, int seconds);
   void Remove(FlowId id);
+  void ForgetMappedSource(FlowId id);
 
-  std::map<FlowId, Flow> flows_;
+  // Where a flow is kept. The lower bits of an id are its slot, the others
+  // count up.
+  struct Slot {
+    FlowId id = 0;     // 0: free
+    FlowId older = 0;  // the flow of the same source that was mapped before
+    Flow flow;
+  };
+  static constexpr int kSlotBits = 28;
+  static size_t SlotOf(FlowId id) {
+    return id & ((FlowId{1} << kSlotBits) - 1);
+  }
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  // Flows that may have to go at the end of the packet.
+  std::vector<FlowId> pending_;
   // Confirmed flows by both tuples.
   absl::flat_hash_map<Tuple, Found> by_tuple_;
-  absl::flat_hash_map<SourceKey, std::vector<FlowId>> by_source_;
+  // The flow that was mapped last.
+  absl::flat_hash_map<SourceKey, FlowId> by_source_;
   FlowId next_ = 1;
   uint64_t next_mapped_ = 1;
 };

@@ -26,7 +26,18 @@ struct Place {
   const uint32_t* at = nullptr;
   const RuleIndex::Residue* residue = nullptr;
   const RuleIndex::Candidate* candidate = nullptr;
+  const RuleIndex::Slot* slot = nullptr;  // if `candidate` is its first
 };
+
+// The rules of a chain are read one after another: asks for the first of them.
+void Prefetch(const uint32_t* words, uint32_t rules) {
+  constexpr uint32_t kLineWords = 16;
+  constexpr uint32_t kWordsPerRule = 8;  // about
+  const uint32_t lines = std::min(rules * kWordsPerRule / kLineWords, 6u);
+  for (uint32_t i = 1; i <= lines; ++i) {
+    __builtin_prefetch(words + i * kLineWords);
+  }
+}
 
 // One packet in one table.
 class Walk {
@@ -35,7 +46,6 @@ class Walk {
       : index_(index),
         context_(context),
         trace_(trace),
-        key_(context.header()),
         may_look_up_(context.header().src.family() == context.family() &&
                      context.header().dst.family() == context.family()) {}
 
@@ -46,9 +56,11 @@ class Walk {
     Place place{&chain, 1};
     if (chain.lookup == RuleIndex::kNone || !may_look_up_) {
       place.at = index_.words(chain.offset);
+      Prefetch(place.at, chain.rules);
     } else {
       place.residue = index_.residue(index_.lookup(chain));
-      place.candidate = index_.Find(chain, key_);
+      place.slot = index_.Find(chain, PacketKey(context_.header()));
+      if (place.slot != nullptr) place.candidate = &place.slot->first;
     }
     return place;
   }
@@ -76,8 +88,26 @@ class Walk {
     } else {
       rule = index_.words(place.candidate->offset);
       place.candidate = index_.Next(*place.candidate);
+      place.slot = nullptr;
     }
     return rule;
+  }
+  // Whether that rule is decided by its key.
+  bool IsDecided(const Place& place, uint32_t number) const {
+    return place.slot != nullptr && place.slot->decided &&
+           place.candidate->number == number;
+  }
+  // Steps over such a rule and, if it matches, calls its chain.
+  void RunDecided(uint32_t number) {
+    const RuleIndex::Slot& slot = *place_.slot;
+    const RuleIndex::Chain& chain = *place_.chain;
+    place_.number = number + 1;
+    place_.candidate = index_.Next(slot.first);
+    place_.slot = nullptr;
+    if (!index_.KeyIs(slot, chain, context_.header())) return;
+    Step(TraceStep::kRule, chain.id, number);
+    callers_.push_back(place_);
+    place_ = BeginOf(slot.jump);
   }
 
   // Evaluates the matches; sets `target` to the target, if there is one.
@@ -119,7 +149,6 @@ class Walk {
   const RuleIndex& index_;
   RuleContext& context_;
   Trace* const trace_;
-  const PacketKey key_;
   const bool may_look_up_;
   Place place_;
   absl::InlinedVector<Place, 16> callers_;
@@ -140,10 +169,7 @@ TableVerdict Walk::Unknown(netfilter::ChainId chain, uint32_t rule,
 TableVerdict Walk::Policy(const RuleIndex::Chain& built_in) {
   Step(TraceStep::kPolicy, built_in.id, 0);
   TableVerdict verdict;
-  if (context_.rules.table(context_.table)->policy(built_in.id) ==
-      netfilter::Table::Policy::kDrop) {
-    verdict.kind = TableVerdict::kDrop;
-  }
+  if (index_.DropsByPolicy(context_.hook)) verdict.kind = TableVerdict::kDrop;
   return verdict;
 }
 
@@ -226,10 +252,14 @@ TableVerdict Walk::Run(const RuleIndex::Chain& built_in) {
     }
     steps += number - place_.number;
     if (number > chain.rules) {
-      if (&chain == &built_in && callers_.empty()) return Policy(built_in);
+      if (chain.id == built_in.id && callers_.empty()) return Policy(built_in);
       Step(TraceStep::kReturn, chain.id, 0);
       // Without a caller it is the end of a goto's target.
       if (!Leave(built_in)) return std::move(verdict_);
+      continue;
+    }
+    if (IsDecided(place_, number)) {
+      RunDecided(number);
       continue;
     }
     const uint8_t* target = nullptr;
@@ -265,7 +295,35 @@ TableVerdict Matcher::Run(RuleContext& context, Trace* trace) const {
   if (index == nullptr) return {};
   const RuleIndex::Chain* built_in = index->built_in(context.hook);
   if (built_in == nullptr) return {};
+  if (built_in->rules == 0 && trace == nullptr) {
+    TableVerdict verdict;
+    if (index->DropsByPolicy(context.hook)) verdict.kind = TableVerdict::kDrop;
+    return verdict;
+  }
   return Walk(*index, context, trace).Run(*built_in);
+}
+
+// Follows the largest chain of the nat table (KUBE-SERVICES) for a packet: the
+// entry of its key, then the rules of the chain that it jumps to.
+const void* Matcher::Prefetch(const Packet& packet, int step,
+                              const void* /*cursor*/) const {
+  const RuleIndex* index =
+      indexes_[static_cast<int>(netfilter::TableId::kNat)].get();
+  if (step > 1 || index == nullptr || index->largest() == nullptr) {
+    return nullptr;
+  }
+  const RuleIndex::Chain& services = *index->largest();
+  const PacketKey key(packet);
+  if (step == 0) {
+    index->Prefetch(services, key);
+    return nullptr;
+  }
+  const RuleIndex::Slot* slot = index->Find(services, key);
+  if (slot == nullptr || !slot->decided) return nullptr;
+  const uint32_t* words = index->words(slot->jump.offset);
+  __builtin_prefetch(words);
+  dataplane::Prefetch(words, slot->jump.rules);
+  return nullptr;
 }
 
 size_t Matcher::memory_bytes() const {

@@ -45,6 +45,8 @@ class Matcher : public RuleMatcher {
 
   const netfilter::Ruleset& rules() const override { return *rules_; }
   TableVerdict Run(RuleContext& context, Trace* trace) const override;
+  const void* Prefetch(const Packet& packet, int step,
+                       const void* cursor) const override;
 
   // Heap memory of the index, without the rules.
   size_t memory_bytes() const;

@@ -155,7 +155,8 @@ class TupleChoice {
 
   // The mapping of another flow from the same source port, if it would do.
   std::optional<Tuple> MappedSource(const Tuple& original) const {
-    for (FlowId id : conntrack_.FlowsOfSource(original)) {
+    for (FlowId id = conntrack_.LatestOfSource(original); id != 0;
+         id = conntrack_.OlderOfSource(id)) {
       if (id == flow_) continue;
       const Flow* other = conntrack_.flow(id);
       if (other == nullptr || (other->status & kFlowDying)) continue;

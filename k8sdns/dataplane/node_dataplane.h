@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,12 @@ class NodeDataplane {
   // Draws one outcome and goes on from it.
   Outcome Sample(const Arrival& arrival, absl::BitGenRef generator,
                  bool traced = true);
+
+  // Sample() of each arrival in turn, without traces, into the outcome of the
+  // same index. Faster than one by one where rules do not fit in the caches.
+  // outcomes.size() >= arrivals.size().
+  void SampleBatch(std::span<const Arrival> arrivals, absl::BitGenRef generator,
+                   std::span<Outcome> outcomes);
 
   const NodeState& state() const { return state_; }
   NodeState& mutable_state() { return state_; }

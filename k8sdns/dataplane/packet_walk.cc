@@ -65,9 +65,8 @@ Outcome PacketWalk::Finish() {
 }
 
 void PacketWalk::RunLoopback() {
-  while (!loopback_.empty() && packets_ < kMaxPackets) {
-    Item item = std::move(loopback_.front());
-    loopback_.pop_front();
+  while (next_loopback_ < loopback_.size() && packets_ < kMaxPackets) {
+    Item item = std::move(loopback_[next_loopback_++]);
     Input(std::move(item), kLoopback);
   }
 }

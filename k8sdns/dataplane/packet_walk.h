@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "k8sdns/dataplane/outcome.h"
 #include "k8sdns/dataplane/rule_context.h"
@@ -131,8 +131,9 @@ class PacketWalk {
   Decisions& decisions_;
   const bool traced_;
   Outcome outcome_;
-  bool answered_ = false;  // the answer has got through
-  std::deque<Item> loopback_;
+  bool answered_ = false;       // the answer has got through
+  std::vector<Item> loopback_;  // those before next_loopback_ are done
+  size_t next_loopback_ = 0;
   int packets_ = 0;  // how many went through, to end loops
 };
 

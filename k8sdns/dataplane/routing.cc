@@ -41,12 +41,7 @@ int Label(const IpAddress& a) {
 
 bool Routing::IsLocal(const IpAddress& address) const {
   if (address.is_v4() && address.IsLoopback()) return true;
-  for (const Device& device : devices_) {
-    for (const DeviceAddress& a : address.is_v4() ? device.ipv4 : device.ipv6) {
-      if (a.address == address) return true;
-    }
-  }
-  return false;
+  return own_.contains(address);
 }
 
 RouteType Routing::AddressType(const IpAddress& address,
@@ -334,14 +329,7 @@ bool Routing::ValidateSource(const IpAddress& source,
   const Device& device = devices_[index];
   if (device.rp_filter == 0 && (index != out || !device.send_redirects)) {
     if (device.accept_local) return true;
-    if (!custom_rules_) {
-      for (const Device& other : devices_) {
-        for (const DeviceAddress& a : other.ipv4) {
-          if (a.address == source) return false;
-        }
-      }
-      return true;
-    }
+    if (!custom_rules_) return !own_.contains(source);
   }
   return ValidateSourceFully(source, destination, out, index, mark);
 }

@@ -5,8 +5,9 @@
 // Facts: Linux net/ipv4/{route,fib_frontend,fib_trie,devinet}.c,
 // net/ipv6/{route,addrconf}.c, RFC 6724 (source address selection).
 //
-// Immutable after construction; safe to share between threads. A lookup is
-// linear in the routes of a table.
+// Immutable after construction; safe to share between threads. A lookup costs
+// a hash lookup for each prefix length of a table; one that is restricted to a
+// device is linear in its routes.
 #ifndef K8SDNS_DATAPLANE_ROUTING_H_
 #define K8SDNS_DATAPLANE_ROUTING_H_
 
@@ -16,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/dataplane/node_config.h"
 #include "k8sdns/net/ip_address.h"
@@ -170,8 +173,20 @@ class Routing {
   std::vector<Device> devices_;
   std::vector<PolicyRule> rules_;  // by priority, the default ones included
   bool custom_rules_ = false;      // IPv4
-  // Longest prefix first.
-  std::map<uint32_t, std::vector<FibRoute>> tables_[2];
+  struct RouteTable {
+    std::vector<FibRoute> routes;  // longest prefix first
+    // By prefix length, as routes are ordered: the first route of a prefix.
+    // Empty for few routes.
+    struct Length {
+      int length;
+      absl::flat_hash_map<IpAddress, uint32_t> first;
+    };
+    std::vector<Length> lengths;
+  };
+  static void IndexRoutes(RouteTable& table);
+
+  std::map<uint32_t, RouteTable> tables_[2];
+  absl::flat_hash_set<IpAddress> own_;  // the addresses of all devices
   bool forwarding6_ = true;
 };
 

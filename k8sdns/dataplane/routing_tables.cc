@@ -60,6 +60,13 @@ Routing::Routing(const NodeConfig& node) {
   AddDevices(node);
   for (DeviceIndex i = 1; i < devices_.size(); ++i) AddAddressRoutes(i);
   for (const Route& route : node.routes) AddConfiguredRoute(route);
+  for (auto& tables : tables_) {
+    for (auto& [number, table] : tables) IndexRoutes(table);
+  }
+  for (const Device& device : devices_) {
+    for (const DeviceAddress& a : device.ipv4) own_.insert(a.address);
+    for (const DeviceAddress& a : device.ipv6) own_.insert(a.address);
+  }
   rules_ = node.policy_rules;
   for (const PolicyRule& rule : rules_) {
     if (rule.family == IpFamily::kIpv4) custom_rules_ = true;
@@ -255,7 +262,7 @@ void Routing::AddConfiguredRoute(const Route& route) {
 
 void Routing::AddRoute(uint32_t table, const FibRoute& route) {
   std::vector<FibRoute>& routes =
-      tables_[FamilyIndex(route.prefix.address())][table];
+      tables_[FamilyIndex(route.prefix.address())][table].routes;
   // Kept in order, so that gateways can be looked up while routes are added.
   auto before = [&](const FibRoute& other) {
     if (other.prefix.length() != route.prefix.length()) {
@@ -266,13 +273,35 @@ void Routing::AddRoute(uint32_t table, const FibRoute& route) {
   routes.insert(std::find_if_not(routes.begin(), routes.end(), before), route);
 }
 
+void Routing::IndexRoutes(RouteTable& table) {
+  constexpr size_t kFewRoutes = 8;
+  if (table.routes.size() <= kFewRoutes) return;
+  for (uint32_t i = 0; i < table.routes.size(); ++i) {
+    const IpPrefix& prefix = table.routes[i].prefix;
+    if (table.lengths.empty() ||
+        table.lengths.back().length != prefix.length()) {
+      table.lengths.push_back({prefix.length(), {}});
+    }
+    table.lengths.back().first.try_emplace(prefix.address(), i);
+  }
+}
+
 const FibRoute* Routing::LookupTable(uint32_t table,
                                      const IpAddress& destination,
                                      DeviceIndex device) const {
   const auto& tables = tables_[FamilyIndex(destination)];
   auto it = tables.find(table);
   if (it == tables.end()) return nullptr;
-  for (const FibRoute& route : it->second) {
+  const RouteTable& routes = it->second;
+  if (device == kNoDevice && !routes.lengths.empty()) {
+    for (const RouteTable::Length& l : routes.lengths) {
+      auto first =
+          l.first.find(IpPrefix(destination, l.length).Masked().address());
+      if (first != l.first.end()) return &routes.routes[first->second];
+    }
+    return nullptr;
+  }
+  for (const FibRoute& route : routes.routes) {
     if (!route.prefix.Contains(destination)) continue;
     if (device != kNoDevice && route.device != device) continue;
     return &route;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <utility>
 
 #include "k8sdns/netfilter/ops.h"
@@ -63,17 +64,43 @@ bool ExactAddress(const netfilter::AddressMask& match, IpFamily family,
   return true;
 }
 
+// Adds a field. False if the rule has it already.
+bool AddField(ShapeField field, ExactFields& out) {
+  if (out.fields & field) return false;
+  out.fields |= field;
+  return true;
+}
+
+// Whether the destination port is all that the match asks for.
 template <typename T>
-void AddPort(const T& match, ExactFields& out) {
+bool AddPort(const T& match, ExactFields& out) {
   using namespace netfilter;  // the flags
   if ((match.flags & (kHasDestinationPort | kInvertDestinationPort)) !=
           kHasDestinationPort ||
       match.destination.first != match.destination.last ||
-      (out.fields & kByPort)) {
-    return;
+      !AddField(kByPort, out)) {
+    return false;
   }
-  out.fields |= kByPort;
   out.port = match.destination.first;
+  return match.flags == kHasDestinationPort;
+}
+
+bool AddAddress(const netfilter::AddressMask& match, IpFamily family,
+                ShapeField field, ExactFields& out) {
+  IpAddress address;
+  if (!ExactAddress(match, family, address) || !AddField(field, out)) {
+    return false;
+  }
+  (field == kBySource ? out.src : out.dst) = address;
+  return true;
+}
+
+bool AddProtocol(const netfilter::ProtocolMatch& match, ExactFields& out) {
+  if (match.invert || match.protocol == 0 || !AddField(kByProtocol, out)) {
+    return false;
+  }
+  out.protocol = match.protocol;
+  return true;
 }
 
 // The shapes that a chain may have, and what they are worth for each rule
@@ -100,37 +127,36 @@ constexpr ShapeWorth kShapes[] = {
 ExactFields ExactFieldsOf(netfilter::RuleView rule, IpFamily family) {
   ExactFields out;
   for (OpView op : rule.ops()) {
+    if (IsTarget(op.kind())) break;
     switch (op.kind()) {
+      case OpKind::kComment:
+      case OpKind::kCounters:
+        break;
       case OpKind::kSource:
-        if (ExactAddress(op.As<netfilter::SourceMatch>(), family, out.src)) {
-          out.fields |= kBySource;
-        }
+        out.only &=
+            AddAddress(op.As<netfilter::SourceMatch>(), family, kBySource, out);
         break;
       case OpKind::kDestination:
-        if (ExactAddress(op.As<netfilter::DestinationMatch>(), family,
-                         out.dst)) {
-          out.fields |= kByDestination;
-        }
+        out.only &= AddAddress(op.As<netfilter::DestinationMatch>(), family,
+                               kByDestination, out);
         break;
-      case OpKind::kProtocol: {
-        const auto match = op.As<netfilter::ProtocolMatch>();
-        if (match.invert || match.protocol == 0) break;
-        out.fields |= kByProtocol;
-        out.protocol = match.protocol;
+      case OpKind::kProtocol:
+        out.only &= AddProtocol(op.As<netfilter::ProtocolMatch>(), out);
         break;
-      }
       case OpKind::kTcp:
-        AddPort(op.As<netfilter::TcpMatch>(), out);
+        out.only &= AddPort(op.As<netfilter::TcpMatch>(), out);
         break;
       case OpKind::kUdp:
-        AddPort(op.As<netfilter::UdpMatch>(), out);
+        out.only &= AddPort(op.As<netfilter::UdpMatch>(), out);
         break;
       case OpKind::kSctp:
         // Its ports are looked at first; the rest may be unknown.
+        out.only = false;
         AddPort(op.As<netfilter::SctpMatch>(), out);
         if (op.As<netfilter::SctpMatch>().has_chunks) return out;
         break;
       default:
+        out.only = false;
         if (!OnlyLooks(op.kind())) return out;
     }
   }
@@ -192,6 +218,7 @@ void RuleIndex::AddChains(const netfilter::Table& table) {
     const std::optional<netfilter::ChainId> id = table.FindChain(hook);
     if (!id) continue;
     built_in_[i] = FindChain(table.name_id(*id));
+    drops_[i] = table.policy(*id) == netfilter::Table::Policy::kDrop;
   }
 }
 
@@ -251,31 +278,42 @@ void RuleIndex::Fill(const std::vector<Plan>& plans) {
       residue_.push_back({n + 1, rule.offset});
     }
     residue_.push_back({});
-    // Backwards, as Insert() puts each before the others of its key.
-    for (uint32_t n = chain.rules; n > 0; --n) {
-      const Plan::Rule& rule = plan.rules[n - 1];
-      if ((rule.fields.fields & plan.shape) != plan.shape) continue;
-      Insert(PacketKey(rule.fields).Hash(plan.shape, chain.lookup),
-             chain.lookup, {n, rule.offset, kNone});
-    }
+  }
+  // Backwards, as Insert() puts each before the others of its key.
+  for (const Plan& plan : plans) {
+    for (uint32_t n = plan.chain->rules; n > 0; --n) Insert(plan, n);
   }
 }
 
-void RuleIndex::Insert(uint64_t hash, uint32_t lookup,
-                       const Candidate& candidate) {
+void RuleIndex::Insert(const Plan& plan, uint32_t number) {
+  const Plan::Rule& rule = plan.rules[number - 1];
+  const ExactFields& fields = rule.fields;
+  if ((fields.fields & plan.shape) != plan.shape) return;
+  const uint32_t lookup = plan.chain->lookup;
+  const uint64_t hash = PacketKey(fields).Hash(plan.shape, lookup);
   const uint32_t tag = Tag(hash, lookup);
-  for (uint64_t i = hash & slot_mask_;; i = (i + 1) & slot_mask_) {
-    Slot& slot = slots_[i];
-    if (slot.tag != 0 && slot.tag != tag) continue;
-    if (slot.tag == tag) {
-      more_.push_back(slot.first);
-      slot.first = candidate;
-      slot.first.next = static_cast<uint32_t>(more_.size() - 1);
-    } else {
-      slot = {tag, candidate};
-    }
-    return;
+  uint64_t i = hash & slot_mask_;
+  while (slots_[i].tag != 0 && slots_[i].tag != tag) i = (i + 1) & slot_mask_;
+  Slot& slot = slots_[i];
+  uint32_t next = kNone;
+  if (slot.tag == tag) {
+    next = static_cast<uint32_t>(more_.size());
+    more_.push_back(slot.first);
   }
+  slot = Slot();
+  slot.tag = tag;
+  slot.first = {number, rule.offset, next};
+  if (!fields.only || fields.fields != plan.shape) return;
+  const std::optional<OpView> target =
+      netfilter::RuleView(words(rule.offset)).target();
+  if (!target || target->kind() != OpKind::kJump) return;
+  const Chain* to = FindChain(target->As<netfilter::JumpTarget>().chain);
+  if (to == nullptr) return;
+  slot.decided = true;
+  slot.jump = *to;
+  slot.protocol = fields.protocol;
+  slot.port = fields.port;
+  slot.address = plan.shape & kBySource ? fields.src : fields.dst;
 }
 
 size_t RuleIndex::memory_bytes() const {

@@ -39,6 +39,7 @@ struct ExactFields {
   IpAddress dst;
   uint8_t protocol = 0;
   uint16_t port = 0;
+  bool only = true;  // it asks for nothing else
 };
 ExactFields ExactFieldsOf(netfilter::RuleView rule, IpFamily family);
 
@@ -109,6 +110,21 @@ class RuleIndex {
     uint32_t offset = 0;
     uint32_t next = kNone;  // in more_
   };
+  // A key's entry. What a rule of a Service needs is here, so that neither its
+  // words nor the table of chains are read.
+  struct alignas(64) Slot {
+    // A chain's rules stay with it whatever hashes do: the tag holds the number
+    // of its lookup beside some bits of the hash.
+    uint32_t tag = 0;  // 0: free
+    Candidate first;
+    // If `decided`: the first rule asks for the key's fields alone, these, and
+    // jumps to this chain.
+    bool decided = false;
+    uint8_t protocol = 0;
+    uint16_t port = 0;
+    Chain jump;
+    IpAddress address;
+  };
   struct Residue {
     uint32_t number = kNone;  // kNone ends the chain's
     uint32_t offset = 0;
@@ -127,6 +143,10 @@ class RuleIndex {
   const Chain* built_in(netfilter::Hook hook) const {
     return built_in_[static_cast<int>(hook)];
   }
+  // Whether that chain's policy is DROP.
+  bool DropsByPolicy(netfilter::Hook hook) const {
+    return drops_[static_cast<int>(hook)];
+  }
   const uint32_t* words(uint32_t offset) const { return base_ + offset; }
   const Lookup& lookup(const Chain& chain) const {
     return lookups_[chain.lookup];
@@ -134,15 +154,24 @@ class RuleIndex {
   const Residue* residue(const Lookup& lookup) const {
     return residue_.data() + lookup.residue;
   }
-  // The first rule of the chain that is looked up by the packet's key.
-  const Candidate* Find(const Chain& chain, const PacketKey& key) const {
+  // The entry of the packet's key; nullptr if no rule is looked up by it.
+  const Slot* Find(const Chain& chain, const PacketKey& key) const {
     const uint64_t hash = key.Hash(lookups_[chain.lookup].shape, chain.lookup);
     const uint32_t tag = Tag(hash, chain.lookup);
     for (uint64_t i = hash & slot_mask_;; i = (i + 1) & slot_mask_) {
       const Slot& slot = slots_[i];
-      if (slot.tag == tag) return &slot.first;
+      if (slot.tag == tag) return &slot;
       if (slot.tag == 0) return nullptr;
     }
+  }
+  // Whether a packet has the key of a decided entry of that chain.
+  bool KeyIs(const Slot& slot, const Chain& chain, const Packet& packet) const {
+    const uint8_t shape = lookups_[chain.lookup].shape;
+    return (!(shape & kByDestination) || packet.dst == slot.address) &&
+           (!(shape & kBySource) || packet.src == slot.address) &&
+           (!(shape & kByProtocol) ||
+            static_cast<uint8_t>(packet.protocol) == slot.protocol) &&
+           (!(shape & kByPort) || packet.dst_port == slot.port);
   }
   const Candidate* Next(const Candidate& candidate) const {
     return candidate.next == kNone ? nullptr : &more_[candidate.next];
@@ -158,16 +187,9 @@ class RuleIndex {
   size_t memory_bytes() const;
 
  private:
-  // A chain's rules stay with it whatever hashes do: the tag holds the number
-  // of its lookup beside some bits of the hash.
-  struct Slot {
-    uint32_t tag = 0;  // 0: free
-    Candidate first;
-  };
   static constexpr int kTagHashBits = 18;
   static constexpr size_t kMaxLookups = (1 << (32 - kTagHashBits)) - 1;
-  // What the build knows of a chain that is to be indexed.
-  struct Plan;
+  struct Plan;  // what the build knows of a chain that is to be indexed
 
   static uint32_t Tag(uint64_t hash, uint32_t lookup) {
     return (lookup + 1) << kTagHashBits |
@@ -177,13 +199,14 @@ class RuleIndex {
   void PlanChain(const netfilter::Table& table, IpFamily family, Chain& chain,
                  std::vector<Plan>& plans) const;
   void Fill(const std::vector<Plan>& plans);
-  void Insert(uint64_t hash, uint32_t lookup, const Candidate& candidate);
+  void Insert(const Plan& plan, uint32_t number);
 
   const uint32_t* base_ = nullptr;
   netfilter::StringId first_name_ = 0;
   // By name from first_name_ on; rules is kNone where there is no chain.
   std::vector<Chain> by_name_;
   std::array<const Chain*, 5> built_in_ = {};
+  std::array<bool, 5> drops_ = {};
   const Chain* largest_ = nullptr;
   std::vector<Lookup> lookups_;
   std::vector<Residue> residue_;
