@@ -14,12 +14,26 @@ namespace {
 constexpr int kServices = 10'000;
 constexpr int kEndpoints = 10;
 
-std::string MakeDump() {
+// Names as kube-proxy makes them of a hash: 16 letters and digits, in an order
+// that has nothing to do with the services'.
+std::string HashName(uint64_t n) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  std::string out;
+  for (int i = 0; i < 2; ++i) {
+    n = (n + 1) * 0x9e3779b97f4a7c15ULL;
+    n ^= n >> 29;
+    for (int k = 0; k < 8; ++k) out.push_back(kDigits[n >> (5 * k + 8) & 31]);
+  }
+  return out;
+}
+
+std::string MakeRules() {
   std::string chains;
   std::string rules;
   std::string dispatch;
   for (int s = 0; s < kServices; ++s) {
-    const std::string svc = absl::StrFormat("KUBE-SVC-%016X", s * 2654435761u);
+    const std::string svc =
+        absl::StrCat("KUBE-SVC-", HashName(static_cast<uint64_t>(s)));
     const std::string vip =
         absl::StrFormat("10.%d.%d.%d", 96 + s / 65536, s / 256 % 256, s % 256);
     const std::string name = absl::StrFormat("ns-%d/svc-%d:http", s % 100, s);
@@ -30,7 +44,7 @@ std::string MakeDump() {
     for (int e = 0; e < kEndpoints; ++e) {
       const uint32_t id = static_cast<uint32_t>(s * kEndpoints + e);
       const std::string sep =
-          absl::StrFormat("KUBE-SEP-%016X", id * 2654435761u);
+          absl::StrCat("KUBE-SEP-", HashName(id + 1'000'000'007ULL));
       const std::string pod = absl::StrFormat("192.%d.%d.%d", id >> 16 & 255,
                                               id >> 8 & 255, id & 255);
       absl::StrAppend(&chains, ":", sep, " - [0:0]\n");
@@ -48,12 +62,22 @@ std::string MakeDump() {
                       "\" -m tcp -j DNAT --to-destination ", pod, ":8080\n");
     }
   }
-  return absl::StrCat("*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n",
-                      chains, dispatch, rules, "COMMIT\n");
+  return absl::StrCat(
+      "*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+      ":KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n",
+      chains,
+      "-A PREROUTING -m comment --comment \"kubernetes service portals\" -j "
+      "KUBE-SERVICES\n"
+      "-A OUTPUT -m comment --comment \"kubernetes service portals\" -j "
+      "KUBE-SERVICES\n"
+      "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n",
+      dispatch, rules, "COMMIT\n# Completed on Mon Nov 23 00:00:00 2026\n");
 }
 
+// What iptables-save prints after iptables-restore of them: chains sorted.
 const std::string& Dump() {
-  static const std::string* const dump = new std::string(MakeDump());
+  static const std::string* const dump = new std::string(PrintIptablesSave(
+      ParseIptablesSave(MakeRules(), IpFamily::kIpv4).value()));
   return *dump;
 }
 

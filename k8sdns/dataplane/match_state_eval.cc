@@ -108,7 +108,7 @@ bool MatchesStatistic(const netfilter::StatisticMatch& match,
   if (match.every == 0) return inverted;
   const uint32_t last = match.every - 1;
   auto [it, added] = context.state.rules.nth.try_emplace(
-      PositionKey(position, context), last - std::min(match.packet, last));
+      PositionKey(position, context), last - std::min(+match.packet, last));
   uint32_t& count = it->second;
   count = count == last ? 0 : count + 1;
   return (count == 0) != inverted;

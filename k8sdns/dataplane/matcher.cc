@@ -23,19 +23,19 @@ struct Place {
   uint32_t number;
   // A chain that is walked: the rule. Else what is left of the two lists of
   // rules that may match.
-  const uint32_t* at = nullptr;
+  const uint16_t* at = nullptr;
   const RuleIndex::Residue* residue = nullptr;
   const RuleIndex::Candidate* candidate = nullptr;
   const RuleIndex::Slot* slot = nullptr;  // if `candidate` is its first
 };
 
 // The rules of a chain are read one after another: asks for the first of them.
-void Prefetch(const uint32_t* words, uint32_t rules) {
-  constexpr uint32_t kLineWords = 16;
-  constexpr uint32_t kWordsPerRule = 8;  // about
-  const uint32_t lines = std::min(rules * kWordsPerRule / kLineWords, 6u);
+void Prefetch(const uint16_t* halves, uint32_t rules) {
+  constexpr uint32_t kLineHalves = 32;
+  constexpr uint32_t kHalvesPerRule = 14;  // about
+  const uint32_t lines = std::min(rules * kHalvesPerRule / kLineHalves, 6u);
   for (uint32_t i = 1; i <= lines; ++i) {
-    __builtin_prefetch(words + i * kLineWords);
+    __builtin_prefetch(halves + i * kLineHalves);
   }
 }
 
@@ -55,7 +55,7 @@ class Walk {
   Place BeginOf(const RuleIndex::Chain& chain) const {
     Place place{&chain, 1};
     if (chain.lookup == RuleIndex::kNone || !may_look_up_) {
-      place.at = index_.words(chain.offset);
+      place.at = index_.halves(chain.offset);
       Prefetch(place.at, chain.rules);
     } else {
       place.residue = index_.residue(index_.lookup(chain));
@@ -76,17 +76,17 @@ class Walk {
     return std::min(number, place.chain->rules + 1);
   }
   // Steps over that rule.
-  const uint32_t* Take(Place& place, uint32_t number) const {
+  const uint16_t* Take(Place& place, uint32_t number) const {
     place.number = number + 1;
-    const uint32_t* rule;
+    const uint16_t* rule;
     if (place.residue == nullptr) {
       rule = place.at;
       place.at += *rule;
     } else if (place.residue->number == number) {
-      rule = index_.words(place.residue->offset);
+      rule = index_.halves(place.residue->offset);
       ++place.residue;
     } else {
-      rule = index_.words(place.candidate->offset);
+      rule = index_.halves(place.candidate->offset);
       place.candidate = index_.Next(*place.candidate);
       place.slot = nullptr;
     }
@@ -111,7 +111,7 @@ class Walk {
   }
 
   // Evaluates the matches; sets `target` to the target, if there is one.
-  MatchResult MatchRule(const uint32_t* rule, netfilter::ChainId chain,
+  MatchResult MatchRule(const uint16_t* rule, netfilter::ChainId chain,
                         uint32_t number, const uint8_t** target) {
     OpPosition position = {chain, number, 0};
     const uint8_t* op = reinterpret_cast<const uint8_t*>(rule + 1);
@@ -263,7 +263,7 @@ TableVerdict Walk::Run(const RuleIndex::Chain& built_in) {
       continue;
     }
     const uint8_t* target = nullptr;
-    const uint32_t* rule = Take(place_, number);
+    const uint16_t* rule = Take(place_, number);
     const MatchResult match = MatchRule(rule, chain.id, number, &target);
     if (match == MatchResult::kNo) continue;
     if (match == MatchResult::kUnknown) {
@@ -320,9 +320,9 @@ const void* Matcher::Prefetch(const Packet& packet, int step,
   }
   const RuleIndex::Slot* slot = index->Find(services, key);
   if (slot == nullptr || !slot->decided) return nullptr;
-  const uint32_t* words = index->words(slot->jump.offset);
-  __builtin_prefetch(words);
-  dataplane::Prefetch(words, slot->jump.rules);
+  const uint16_t* halves = index->halves(slot->jump.offset);
+  __builtin_prefetch(halves);
+  dataplane::Prefetch(halves, slot->jump.rules);
   return nullptr;
 }
 

@@ -201,7 +201,7 @@ void RuleIndex::AddChains(const netfilter::Table& table) {
     first_name_ = std::min(first_name_, name);
     last_name = std::max(last_name, name);
     if (table.rule_count(id) == 0) continue;
-    const uint32_t* begin = (*table.rules(id).begin()).words().data();
+    const uint16_t* begin = (*table.rules(id).begin()).halves().data();
     if (base_ == nullptr || begin < base_) base_ = begin;
   }
   by_name_.resize(size_t{last_name} - first_name_ + 1, {0, kNone, 0, kNone});
@@ -211,7 +211,7 @@ void RuleIndex::AddChains(const netfilter::Table& table) {
     chain.rules = static_cast<uint32_t>(table.rule_count(id));
     if (chain.rules == 0) continue;
     chain.offset = static_cast<uint32_t>(
-        (*table.rules(id).begin()).words().data() - base_);
+        (*table.rules(id).begin()).halves().data() - base_);
   }
   for (int i = 0; i < static_cast<int>(built_in_.size()); ++i) {
     const auto hook = static_cast<netfilter::Hook>(i);
@@ -248,7 +248,7 @@ void RuleIndex::PlanChain(const netfilter::Table& table, IpFamily family,
   Plan plan{&chain, best, {}};
   plan.rules.reserve(chain.rules);
   for (netfilter::RuleView rule : table.rules(chain.id)) {
-    plan.rules.push_back({static_cast<uint32_t>(rule.words().data() - base_),
+    plan.rules.push_back({static_cast<uint32_t>(rule.halves().data() - base_),
                           ExactFieldsOf(rule, family)});
   }
   plans.push_back(std::move(plan));
@@ -305,7 +305,7 @@ void RuleIndex::Insert(const Plan& plan, uint32_t number) {
   slot.first = {number, rule.offset, next};
   if (!fields.only || fields.fields != plan.shape) return;
   const std::optional<OpView> target =
-      netfilter::RuleView(words(rule.offset)).target();
+      netfilter::RuleView(halves(rule.offset)).target();
   if (!target || target->kind() != OpKind::kJump) return;
   const Chain* to = FindChain(target->As<netfilter::JumpTarget>().chain);
   if (to == nullptr) return;

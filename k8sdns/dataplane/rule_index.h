@@ -147,7 +147,8 @@ class RuleIndex {
   bool DropsByPolicy(netfilter::Hook hook) const {
     return drops_[static_cast<int>(hook)];
   }
-  const uint32_t* words(uint32_t offset) const { return base_ + offset; }
+  // The rule, as it is stored.
+  const uint16_t* halves(uint32_t offset) const { return base_ + offset; }
   const Lookup& lookup(const Chain& chain) const {
     return lookups_[chain.lookup];
   }
@@ -201,7 +202,7 @@ class RuleIndex {
   void Fill(const std::vector<Plan>& plans);
   void Insert(const Plan& plan, uint32_t number);
 
-  const uint32_t* base_ = nullptr;
+  const uint16_t* base_ = nullptr;
   netfilter::StringId first_name_ = 0;
   // By name from first_name_ on; rules is kNone where there is no chain.
   std::vector<Chain> by_name_;

@@ -54,7 +54,7 @@ void DeclareRecentLists(netfilter::RuleView rule,
       std::copy(match.mask, match.mask + 4, it->second.mask);
     }
     const uint32_t kept =
-        match.hit_count != 0 ? std::bit_ceil(match.hit_count) : 32;
+        match.hit_count != 0 ? std::bit_ceil(+match.hit_count) : 32;
     it->second.stamps_kept = std::max(it->second.stamps_kept, kept);
   }
 }

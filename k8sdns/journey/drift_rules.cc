@@ -37,11 +37,11 @@ bool IsBuiltIn(const Table& table, ChainId chain) {
   return table.policy(chain) != Table::Policy::kNone;
 }
 
-// The bytes of a rule's words, as a key.
+// The bytes of a rule, as a key.
 std::string KeyOf(const RuleBuilder& rule) {
-  const std::span<const uint32_t> words = rule.view().words();
-  return std::string(reinterpret_cast<const char*>(words.data()),
-                     words.size() * 4);
+  const std::span<const uint16_t> halves = rule.view().halves();
+  return std::string(reinterpret_cast<const char*>(halves.data()),
+                     halves.size() * 2);
 }
 
 // What two rules of a shared chain must have in common for their order to

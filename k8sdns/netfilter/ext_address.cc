@@ -111,7 +111,8 @@ struct Iprange : ExtensionBase<IprangeMatch> {
   static void Print(const PrintContext& context, const IprangeMatch& op,
                     std::string* out) {
     auto range = [&](absl::string_view name, bool invert,
-                     const uint32_t(&first)[4], const uint32_t(&last)[4]) {
+                     const Packed<uint32_t>(&first)[4],
+                     const Packed<uint32_t>(&last)[4]) {
       absl::StrAppend(out, invert ? " ! --" : " --", name, " ");
       AppendAddress(context.family, first, out);
       out->push_back('-');

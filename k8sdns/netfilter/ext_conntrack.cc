@@ -181,9 +181,9 @@ struct Conntrack : ExtensionBase<ConntrackMatch> {
       }
     }
     if (option(kIdExpire, "ctexpire")) {
-      absl::StrAppend(out, " ", op.expire_first);
+      absl::StrAppend(out, " ", +op.expire_first);
       if (op.expire_first != op.expire_last) {
-        absl::StrAppend(out, ":", op.expire_last);
+        absl::StrAppend(out, ":", +op.expire_last);
       }
     }
     if ((op.given & kCtDirection) != 0) {

@@ -104,9 +104,9 @@ struct Nflog : ExtensionBase<NflogTarget> {
     }
     if (op.group != 0) absl::StrAppend(out, " --nflog-group ", op.group);
     if (op.has_size) {
-      absl::StrAppend(out, " --nflog-size ", op.size);
+      absl::StrAppend(out, " --nflog-size ", +op.size);
     } else if (op.size != 0) {
-      absl::StrAppend(out, " --nflog-range ", op.size);
+      absl::StrAppend(out, " --nflog-range ", +op.size);
     }
     if (op.threshold != 0) {
       absl::StrAppend(out, " --nflog-threshold ", op.threshold);

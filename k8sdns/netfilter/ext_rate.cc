@@ -97,7 +97,7 @@ struct Limit : ExtensionBase<LimitMatch> {
                     std::string* out) {
     out->append(" --limit");
     AppendRate(op.interval, kLimitScale, out);
-    if (op.burst != 5) absl::StrAppend(out, " --limit-burst ", op.burst);
+    if (op.burst != 5) absl::StrAppend(out, " --limit-burst ", +op.burst);
   }
 };
 constexpr OptionSpec kLimitOptions[] = {
@@ -265,7 +265,7 @@ struct Hashlimit : ExtensionBase<HashlimitMatch> {
     if (!call.Seen(kUpto) && !call.Seen(kAboveId)) {
       return call.rule->Fail("hashlimit: a limit is required");
     }
-    const uint64_t unit = call.Seen(kInterval) ? 0 : op.rate_interval;
+    const uint64_t unit = call.Seen(kInterval) ? 0 : +op.rate_interval;
     if ((op.mode & HashlimitMatch::kBytes) != 0) {
       uint64_t burst = 0;
       if (call.Seen(kBurst)) {
@@ -290,7 +290,7 @@ struct Hashlimit : ExtensionBase<HashlimitMatch> {
       op.rate_interval = bytes ? 1 : static_cast<uint32_t>(unit);
     }
     const uint64_t divisor = unit != 0 ? unit : op.expire_ms / 1000;
-    if (!bytes && divisor != 0) op.average /= divisor;
+    if (!bytes && divisor != 0) op.average = op.average / divisor;
     return true;
   }
   static uint64_t PrintBytes(const HashlimitMatch& op, std::string* out) {
@@ -427,8 +427,8 @@ struct Statistic : ExtensionBase<StatisticMatch> {
                     std::string* out) {
     const absl::string_view invert = op.invert ? " !" : "";
     if (op.nth) {
-      absl::StrAppend(out, " --mode nth", invert, " --every ", op.every,
-                      " --packet ", op.packet);
+      absl::StrAppend(out, " --mode nth", invert, " --every ", +op.every,
+                      " --packet ", +op.packet);
       return;
     }
     absl::StrAppend(out, " --mode random", invert, " --probability ");

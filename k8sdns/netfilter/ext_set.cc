@@ -232,7 +232,7 @@ struct SetAction : ExtensionBase<SetTarget> {
     change("--add-set", op.add);
     if (op.add.dimensions != 0) {
       if (op.exist) out->append(" --exist");
-      if (op.has_timeout) absl::StrAppend(out, " --timeout ", op.timeout_s);
+      if (op.has_timeout) absl::StrAppend(out, " --timeout ", +op.timeout_s);
     }
     change("--del-set", op.remove);
     change("--map-set", op.map);

@@ -65,7 +65,7 @@ struct Recent : ExtensionBase<RecentMatch> {
           if (op.mask[i] != 0xffffffff) op.has_mask = 1;
         }
         if (!op.has_mask) {
-          for (uint32_t& m : op.mask) m = 0;
+          std::fill(op.mask, op.mask + 4, 0);
         }
         break;
       }
@@ -84,13 +84,13 @@ struct Recent : ExtensionBase<RecentMatch> {
                                                    " --update", " --remove"};
     if (op.invert) out->append(" !");
     absl::StrAppend(out, kModes[op.mode]);
-    if (op.seconds != 0) absl::StrAppend(out, " --seconds ", op.seconds);
+    if (op.seconds != 0) absl::StrAppend(out, " --seconds ", +op.seconds);
     if (op.reap) out->append(" --reap");
-    if (op.hit_count != 0) absl::StrAppend(out, " --hitcount ", op.hit_count);
+    if (op.hit_count != 0) absl::StrAppend(out, " --hitcount ", +op.hit_count);
     if (op.ttl) out->append(" --rttl");
     absl::StrAppend(out, " --name ", context.strings->Get(op.name), " --mask ");
     uint32_t mask[4];
-    for (int i = 0; i < 4; ++i) mask[i] = op.has_mask ? op.mask[i] : ~0u;
+    for (int i = 0; i < 4; ++i) mask[i] = op.has_mask ? +op.mask[i] : ~0u;
     AppendAddress(context.family, mask, out);
     out->append(op.destination ? " --rdest" : " --rsource");
   }

@@ -1,327 +1,388 @@
 #include "k8sdns/netfilter/fast_rule_reader.h"
 
+#include <bit>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "k8sdns/netfilter/ops.h"
 
 namespace k8sdns::netfilter {
 namespace {
 
-constexpr uint8_t kAllHooks = 0xff;
+// Bytes behind a newline that may be looked at without asking.
+constexpr size_t kMargin = 64;
+constexpr size_t kMaxHalves = 256;  // of a rule
+constexpr size_t kMaxChainName = 28;
+// Shorter names may be those of built-in chains and verdicts.
+constexpr size_t kMinChainName = 12;
 
-// Reads one line from left to right into the words of a rule.
-class Line {
- public:
-  Line(const char* p, const char* end, const Table& table, StringPool* strings)
-      : p_(p), end_(end), table_(table), strings_(strings) {}
+bool IsEnd(char c) { return c == ' ' || c == '\n'; }
 
-  bool Read();
-  RuleView rule() {
-    words_[0] = size_;
-    return RuleView(words_);
+template <size_t N>
+bool StartsWith(const char* p, const char (&text)[N]) {
+  return std::memcmp(p, text, N - 1) == 0;
+}
+
+// The first of: a control character, '"', '\\'. A newline always comes.
+const char* ScanQuoted(const char* p) {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i slash = _mm_set1_epi8('\\');
+  const __m128i control = _mm_set1_epi8(0x1f);
+  for (;; p += 16) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i hit = _mm_or_si128(
+        _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+        _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+    const int mask = _mm_movemask_epi8(hit);
+    if (mask != 0) return p + std::countr_zero(static_cast<unsigned>(mask));
   }
-  uint8_t hooks() const { return hooks_; }
-  absl::string_view name() const { return name_; }
+#else
+  while (static_cast<uint8_t>(*p) >= 0x20 && *p != '"' && *p != '\\') ++p;
+  return p;
+#endif
+}
+
+// The first blank or control character.
+const char* ScanWord(const char* p) {
+#if defined(__SSE2__)
+  const __m128i blank = _mm_set1_epi8(0x20);
+  for (;; p += 16) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const int mask =
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v));
+    if (mask != 0) return p + std::countr_zero(static_cast<unsigned>(mask));
+  }
+#else
+  while (static_cast<uint8_t>(*p) > 0x20) ++p;
+  return p;
+#endif
+}
+
+// `size` is at least 8.
+bool SameText(const char* a, const char* b, size_t size) {
+  auto load = [](const char* p) {
+    uint64_t v;
+    std::memcpy(&v, p, sizeof(v));
+    return v;
+  };
+  uint64_t differs = load(a + size - 8) ^ load(b + size - 8);
+  for (size_t i = 0; i + 8 < size; i += 8) differs |= load(a + i) ^ load(b + i);
+  return differs == 0;
+}
+
+}  // namespace
+
+// Reads one line from left to right into the halves of a rule.
+class FastRuleReader::Line {
+ public:
+  Line(const char* p, uint16_t* to, FastRuleReader* reader)
+      : p_(p), to_(to), reader_(reader) {}
+
+  // The text behind the chain's name, with the newline.
+  bool Read();
+  const char* end() const { return p_; }
+  const uint16_t* rule_end() const { return to_; }
+  bool has_callee() const { return callee_ != kNone; }
+  ChainId callee() const { return callee_; }
+  bool is_dnat() const { return dnat_; }
 
  private:
   // Options come in this order, each stage at most once but the matches.
   enum Stage { kSource, kDestination, kProtocol, kMatch, kTarget };
 
-  bool Take(absl::string_view text) {
-    if (static_cast<size_t>(end_ - p_) < text.size() ||
-        std::memcmp(p_, text.data(), text.size()) != 0) {
-      return false;
-    }
-    p_ += text.size();
+  template <size_t N>
+  bool Take(const char (&text)[N]) {
+    if (!StartsWith(p_, text)) return false;
+    p_ += N - 1;
     return true;
   }
-  bool AtWordEnd() const { return p_ == end_ || *p_ == ' '; }
-  absl::string_view Word() {
-    const char* begin = p_;
-    while (p_ != end_ && *p_ != ' ') ++p_;
-    return absl::string_view(begin, p_ - begin);
+  bool AtWordEnd() const { return IsEnd(*p_); }
+  // At the end of a match: what follows is not another option of it.
+  bool AtMatchEnd() const {
+    return *p_ == '\n' || (*p_ == ' ' && p_[1] == '-' && p_[2] != '-');
   }
-  bool Decimal(uint32_t max, uint32_t* value) {
-    const char* begin = p_;
-    uint32_t v = 0;
-    while (p_ != end_ && *p_ >= '0' && *p_ <= '9' && p_ - begin < 6) {
-      v = v * 10 + static_cast<uint32_t>(*p_++ - '0');
-    }
-    // A leading 0 would be octal.
-    if (p_ == begin || v > max || (*begin == '0' && p_ - begin > 1)) {
-      return false;
-    }
-    *value = v;
-    return true;
-  }
-  bool Hex(uint32_t* value) {
-    if (!Take("0x")) return false;
-    const char* begin = p_;
-    uint32_t v = 0;
-    for (; p_ != end_ && p_ - begin < 9; ++p_) {
-      const char c = *p_;
-      if (c >= '0' && c <= '9') {
-        v = v << 4 | static_cast<uint32_t>(c - '0');
-      } else if (c >= 'a' && c <= 'f') {
-        v = v << 4 | static_cast<uint32_t>(c - 'a' + 10);
-      } else {
-        break;
-      }
-    }
-    if (p_ == begin || p_ - begin > 8) return false;
-    *value = v;
-    return true;
-  }
-  bool Address(uint32_t* address) {
-    uint32_t v = 0;
-    for (int i = 0; i < 4; ++i) {
-      uint32_t part;
-      if (i > 0 && !Take(".")) return false;
-      if (!Decimal(255, &part)) return false;
-      v = v << 8 | part;
-    }
-    *address = v;
-    return true;
-  }
+  bool Decimal(uint32_t max, uint32_t* value);
+  bool Hex(uint32_t* value);
+  bool Address(uint32_t* address);
   bool AddressOption(bool invert, OpKind kind);
   bool ProtocolOption();
   bool MatchOption();
   bool Comment();
   bool Ports(OpKind kind);
   bool Statistic();
+  bool MarkOption();
   bool Jump();
   bool Dnat();
   bool SetMark();
 
-  // RuleBuilder::AddBytes() into a fixed buffer.
-  bool Emit(OpKind kind, const void* op, size_t size) {
-    const uint8_t* bytes = static_cast<const uint8_t*>(op);
-    while (size > 0 && bytes[size - 1] == 0) --size;
-    const size_t words = (2 + size + 3) / 4;
-    if (size_ + words > kMaxWords) return false;
-    words_[size_ + words - 1] = 0;
-    uint8_t* to = reinterpret_cast<uint8_t*>(words_ + size_);
-    to[0] = static_cast<uint8_t>(kind);
-    to[1] = static_cast<uint8_t>(words);
-    std::memcpy(to + 2, bytes, size);
-    size_ += static_cast<uint32_t>(words);
-    return true;
+  void Header(OpKind kind, size_t halves) {
+    *to_++ = static_cast<uint16_t>(static_cast<unsigned>(kind) | halves << 8);
+  }
+  // The halves of an op; those that are zero at its end are dropped.
+  template <size_t N>
+  void Emit(OpKind kind, const uint16_t (&halves)[N]) {
+    size_t used = N;
+    while (used > 0 && halves[used - 1] == 0) --used;
+    Header(kind, used + 1);
+    for (size_t i = 0; i < N; ++i) to_[i] = halves[i];  // room there is
+    to_ += used;
+  }
+  static uint16_t Low(uint32_t v) { return static_cast<uint16_t>(v); }
+  static uint16_t High(uint32_t v) { return static_cast<uint16_t>(v >> 16); }
+  static uint16_t Bytes(uint32_t first, uint32_t second) {
+    return static_cast<uint16_t>(first | second << 8);
   }
 
-  static constexpr size_t kMaxWords = 96;
   const char* p_;
-  const char* end_;
-  const Table& table_;
-  StringPool* strings_;
+  uint16_t* to_;
+  FastRuleReader* reader_;
+  ChainId callee_ = kNone;
   uint8_t protocol_ = 0;
-  uint8_t hooks_ = kAllHooks;
-  absl::string_view name_;
-  uint32_t size_ = 1;
-  uint32_t words_[kMaxWords];
+  bool dnat_ = false;
 };
 
-bool Line::AddressOption(bool invert, OpKind kind) {
+bool FastRuleReader::Line::Decimal(uint32_t max, uint32_t* value) {
+  const char* begin = p_;
+  uint32_t v = 0;
+  while (static_cast<uint8_t>(*p_ - '0') < 10 && p_ - begin < 6) {
+    v = v * 10 + static_cast<uint32_t>(*p_++ - '0');
+  }
+  *value = v;
+  // A leading 0 would be octal.
+  return p_ != begin && v <= max && (*begin != '0' || p_ - begin == 1);
+}
+
+bool FastRuleReader::Line::Hex(uint32_t* value) {
+  if (!Take("0x")) return false;
+  const char* begin = p_;
+  uint32_t v = 0;
+  for (; p_ - begin < 9; ++p_) {
+    const char c = *p_;
+    if (c >= '0' && c <= '9') {
+      v = v << 4 | static_cast<uint32_t>(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      v = v << 4 | static_cast<uint32_t>(c - 'a' + 10);
+    } else {
+      break;
+    }
+  }
+  *value = v;
+  return p_ != begin && p_ - begin <= 8;
+}
+
+bool FastRuleReader::Line::Address(uint32_t* address) {
+  uint32_t v = 0;
+  const char* p = p_;
+  for (int i = 0; i < 4; ++i) {
+    if (i > 0 && *p++ != '.') return false;
+    uint32_t part = static_cast<uint8_t>(*p++ - '0');
+    if (part > 9) return false;
+    uint32_t digit = static_cast<uint8_t>(*p - '0');
+    if (digit < 10) {
+      if (part == 0) return false;  // octal
+      part = part * 10 + digit;
+      digit = static_cast<uint8_t>(*++p - '0');
+      if (digit < 10) {
+        part = part * 10 + digit;
+        ++p;
+      }
+    }
+    if (part > 255) return false;
+    v = v << 8 | part;
+  }
+  p_ = p;
+  *address = v;
+  return true;
+}
+
+bool FastRuleReader::Line::AddressOption(bool invert, OpKind kind) {
   uint32_t address;
   uint32_t length;
-  if (!Address(&address) || !Take("/") || !Decimal(32, &length) ||
-      !AtWordEnd()) {
+  if (!Address(&address)) return false;
+  if (StartsWith(p_, "/32 ")) {
+    length = 32;
+    p_ += 3;
+  } else if (!Take("/") || !Decimal(32, &length) || length == 0 ||
+             !AtWordEnd()) {
     return false;
   }
-  if (length == 0) return false;
-  SourceMatch op;
-  op.invert = invert;
-  op.prefix_length = static_cast<uint8_t>(length);
-  op.address[0] = address & (~uint32_t{0} << (32 - length));
-  return Emit(kind, &op, sizeof(op));
+  address &= ~uint32_t{0} << (32 - length);
+  Emit(kind, {Bytes(invert, length), Low(address), High(address)});
+  return true;
 }
 
-bool Line::ProtocolOption() {
-  const absl::string_view name = Word();
-  ProtocolMatch op;
-  if (name == "tcp") {
-    op.protocol = 6;
-  } else if (name == "udp") {
-    op.protocol = 17;
+bool FastRuleReader::Line::ProtocolOption() {
+  if (Take("tcp")) {
+    protocol_ = 6;
+  } else if (Take("udp")) {
+    protocol_ = 17;
   } else {
     return false;
   }
-  protocol_ = op.protocol;
-  return Emit(OpKind::kProtocol, &op, sizeof(op));
+  Emit(OpKind::kProtocol, {Bytes(0, protocol_)});
+  return AtWordEnd();
 }
 
-bool Line::Comment() {
+bool FastRuleReader::Line::Comment() {
   absl::string_view text;
-  if (Take("\"")) {
-    const char* close =
-        static_cast<const char*>(std::memchr(p_, '"', end_ - p_));
-    if (close == nullptr) return false;
-    text = absl::string_view(p_, close - p_);
-    if (text.empty() || std::memchr(p_, '\\', text.size()) != nullptr) {
-      return false;
-    }
-    p_ = close + 1;
-    if (!AtWordEnd()) return false;
+  if (*p_ == '"') {
+    const char* begin = p_ + 1;
+    p_ = begin == reader_->preview_->comment ? reader_->preview_->comment_end
+                                             : ScanQuoted(begin);
+    text = absl::string_view(begin, p_ - begin);
+    if (*p_++ != '"') return false;
   } else {
-    text = Word();
-    if (text.empty() || text.find('"') != absl::string_view::npos ||
-        text.find('\t') != absl::string_view::npos) {
-      return false;
-    }
+    const char* begin = p_;
+    p_ = ScanWord(p_);
+    text = absl::string_view(begin, p_ - begin);
+    if (std::memchr(begin, '"', text.size()) != nullptr) return false;
   }
-  if (text.size() > 255) return false;
-  CommentMatch op;
-  op.text = strings_->Intern(text);
-  return Emit(OpKind::kComment, &op, sizeof(op));
+  if (!AtWordEnd() || text.empty() || text.size() > 255) return false;
+  const StringId id = reader_->InternComment(text);
+  Emit(OpKind::kComment, {Low(id), High(id)});
+  return true;
 }
 
-bool Line::Ports(OpKind kind) {
-  UdpMatch op;
-  TcpMatch tcp;
+bool FastRuleReader::Line::Ports(OpKind kind) {
+  uint32_t flags = 0;
+  uint16_t ports[4] = {};  // destination, source
   for (bool destination : {false, true}) {
-    if (!Take(destination ? " --dport " : " --sport ")) continue;
+    if (destination ? !Take(" --dport ") : !Take(" --sport ")) continue;
     uint32_t first;
     uint32_t last;
     if (!Decimal(65535, &first)) return false;
     last = first;
     if (Take(":") && !Decimal(65535, &last)) return false;
-    if (last < first || (first == 0 && last == 65535) || !AtWordEnd()) {
-      return false;
-    }
-    PortRange ports;
-    ports.first = static_cast<uint16_t>(first);
-    ports.last = static_cast<uint16_t>(last);
-    op.flags |= destination ? kHasDestinationPort : kHasSourcePort;
-    (destination ? op.destination : op.source) = ports;
+    if (last < first || (first == 0 && last == 65535)) return false;
+    flags |= destination ? kHasDestinationPort : kHasSourcePort;
+    ports[destination ? 0 : 2] = static_cast<uint16_t>(first);
+    ports[destination ? 1 : 3] = static_cast<uint16_t>(last);
   }
-  // Other options, and a longer name than "tcp".
-  if (!AtWordEnd() || (end_ - p_ > 2 && p_[1] == '-' && p_[2] == '-') ||
-      (end_ - p_ > 1 && p_[1] == '!')) {
-    return false;
-  }
-  if (kind == OpKind::kUdp) return Emit(kind, &op, sizeof(op));
-  tcp.flags = op.flags;
-  tcp.destination = op.destination;
-  tcp.source = op.source;
-  return Emit(kind, &tcp, sizeof(tcp));
+  if (!AtMatchEnd()) return false;
+  Emit(kind, {Bytes(flags, 0), ports[0], ports[1], ports[2], ports[3]});
+  return true;
 }
 
-bool Line::Statistic() {
+bool FastRuleReader::Line::Statistic() {
   if (!Take("--mode random --probability 0.")) return false;
   uint64_t digits = 0;
   int count = 0;
-  while (p_ != end_ && *p_ >= '0' && *p_ <= '9' && count < 11) {
+  while (static_cast<uint8_t>(*p_ - '0') < 10 && count < 11) {
     digits = digits * 10 + static_cast<uint64_t>(*p_++ - '0');
     ++count;
   }
-  if (count == 0 || !AtWordEnd()) return false;
+  if (count == 0 || !AtMatchEnd()) return false;
   for (; count < 11; ++count) digits *= 10;
-  // lround(2^31 * value): a fraction near one half is left to strtod(3).
-  constexpr uint64_t kOne = 100000000000ULL;
-  const unsigned __int128 scaled = static_cast<unsigned __int128>(digits) << 31;
-  uint64_t whole = static_cast<uint64_t>(scaled / kOne);
-  const uint64_t rest = static_cast<uint64_t>(scaled % kOne);
-  const uint64_t half = kOne / 2;
-  if (rest > half - kOne / 100000 && rest < half + kOne / 100000) return false;
-  if (rest > half) ++whole;
-  StatisticMatch op;
-  op.probability = static_cast<uint32_t>(whole);
-  return Emit(OpKind::kStatistic, &op, sizeof(op));
+  // lround(2^31 * digits / 10^11), 10^11 being 2^11 * 5^11. A fraction near
+  // one half is left to strtod(3).
+  constexpr uint64_t kFive11 = 48828125;
+  const uint64_t scaled = digits << 20;
+  uint64_t whole = scaled / kFive11;
+  const uint64_t rest = scaled % kFive11;
+  constexpr uint64_t kHalf = kFive11 / 2;
+  if (rest > kHalf - 1000 && rest < kHalf + 1000) return false;
+  if (rest > kHalf) ++whole;
+  const uint32_t probability = static_cast<uint32_t>(whole);
+  Emit(OpKind::kStatistic, {0, Low(probability), High(probability)});
+  return true;
 }
 
-bool Line::MatchOption() {
-  if (Take("comment --comment ")) return Comment();
-  if (Take("tcp")) return protocol_ == 6 && Ports(OpKind::kTcp);
-  if (Take("udp")) return protocol_ == 17 && Ports(OpKind::kUdp);
-  if (Take("statistic ")) return Statistic();
-  if (Take("addrtype --dst-type LOCAL")) {
-    if (!AtWordEnd() || (end_ - p_ > 2 && p_[1] == '-' && p_[2] == '-')) {
-      return false;
-    }
-    AddrtypeMatch op;
-    op.destination = kTypeLocal;
-    return Emit(OpKind::kAddrtype, &op, sizeof(op));
+bool FastRuleReader::Line::MarkOption() {
+  uint32_t value;
+  uint32_t mask = 0xffffffff;
+  if (!Hex(&value) || (Take("/") && !Hex(&mask)) || !AtMatchEnd()) {
+    return false;
   }
-  if (Take("mark --mark ")) {
-    uint32_t value;
-    uint32_t mask = 0xffffffff;
-    if (!Hex(&value) || (Take("/") && !Hex(&mask)) || !AtWordEnd()) {
-      return false;
-    }
-    MarkMatch op;
-    op.value = value;
-    op.mask = mask;
-    return Emit(OpKind::kMark, &op, sizeof(op));
-  }
-  return false;
+  Emit(OpKind::kMark, {0, Low(value), High(value), Low(mask), High(mask)});
+  return true;
 }
 
-bool Line::Dnat() {
-  if (table_.id() != TableId::kNat || protocol_ == 0) return false;
+bool FastRuleReader::Line::MatchOption() {
+  switch (*p_) {
+    case 'c':
+      return Take("comment --comment ") && Comment();
+    case 't':
+      return protocol_ == 6 && Take("tcp") && Ports(OpKind::kTcp);
+    case 'u':
+      return protocol_ == 17 && Take("udp") && Ports(OpKind::kUdp);
+    case 's':
+      return Take("statistic ") && Statistic();
+    case 'a':
+      if (!Take("addrtype --dst-type LOCAL") || !AtMatchEnd()) return false;
+      Emit(OpKind::kAddrtype, {kTypeLocal});
+      return true;
+    case 'm':
+      return Take("mark --mark ") && MarkOption();
+    default:
+      return false;
+  }
+}
+
+bool FastRuleReader::Line::Dnat() {
+  if (reader_->table_->id() != TableId::kNat || protocol_ == 0) return false;
   uint32_t address;
   uint32_t port;
   if (!Take(" --to-destination ") || !Address(&address) || !Take(":") ||
-      !Decimal(65535, &port) || p_ != end_) {
+      !Decimal(65535, &port) || *p_ != '\n') {
     return false;
   }
-  DnatTarget op;
-  op.flags = kNatHasAddress | kNatHasPort;
-  op.first[0] = address;
-  op.first_port = static_cast<uint16_t>(port);
-  hooks_ = 1 << static_cast<int>(Hook::kPrerouting) |
-           1 << static_cast<int>(Hook::kOutput);
-  name_ = "DNAT";
-  return Emit(OpKind::kDnat, &op, sizeof(op));
+  dnat_ = true;
+  Emit(OpKind::kDnat,
+       {Bytes(kNatHasAddress | kNatHasPort, 0), static_cast<uint16_t>(port),
+        Low(address), High(address)});
+  return true;
 }
 
-bool Line::SetMark() {
+bool FastRuleReader::Line::SetMark() {
   uint32_t value;
   uint32_t mask;
   if (!Take(" --set-xmark ") || !Hex(&value) || !Take("/") || !Hex(&mask) ||
-      p_ != end_) {
+      *p_ != '\n') {
     return false;
   }
-  MarkTarget op;
-  op.value = value;
-  op.mask = mask;
-  return Emit(OpKind::kSetMark, &op, sizeof(op));
+  Emit(OpKind::kSetMark, {0, Low(value), High(value), Low(mask), High(mask)});
+  return true;
 }
 
-bool Line::Jump() {
-  const absl::string_view name = Word();
-  if (p_ == end_) {
+bool FastRuleReader::Line::Jump() {
+  const char* begin = p_;
+  p_ = begin == reader_->preview_->name ? reader_->preview_->name_end
+                                        : ScanWord(p_);
+  const absl::string_view name(begin, p_ - begin);
+  if (*p_ == '\n') {
     if (name == "RETURN") {
-      ReturnTarget op;
-      return Emit(OpKind::kReturn, &op, sizeof(op));
+      Emit<1>(OpKind::kReturn, {0});
+      return true;
     }
     if (name == "ACCEPT") {
-      AcceptTarget op;
-      return Emit(OpKind::kAccept, &op, sizeof(op));
+      Emit<1>(OpKind::kAccept, {0});
+      return true;
     }
-    if (name == "DROP" && table_.id() != TableId::kNat) {
-      DropTarget op;
-      return Emit(OpKind::kDrop, &op, sizeof(op));
-    }
-    const auto chain = table_.FindChain(name);
-    if (!chain || table_.policy(*chain) != Table::Policy::kNone) return false;
-    JumpTarget op;
-    op.chain = table_.name_id(*chain);
-    return Emit(OpKind::kJump, &op, sizeof(op));
+    StringId id;
+    if (!reader_->FindCallee(name, &id, &callee_)) return false;
+    Emit(OpKind::kJump, {Low(id), High(id)});
+    return true;
   }
-  if (name != "DNAT" && name != "MARK") return false;
-  if (table_.FindChain(name)) return false;
-  return name == "DNAT" ? Dnat() : SetMark();
+  if (*p_ != ' ' || reader_->shadowed_) return false;
+  if (name == "DNAT") return Dnat();
+  return name == "MARK" && SetMark();
 }
 
-bool Line::Read() {
+bool FastRuleReader::Line::Read() {
   int stage = kSource;
-  while (p_ != end_) {
-    if (!Take(" ")) return false;
+  const uint16_t* most = to_ + kMaxHalves - 32;
+  while (*p_ != '\n') {
+    if (*p_++ != ' ' || to_ > most) return false;
     const bool invert = Take("! ");
-    if (end_ - p_ < 4 || p_[0] != '-' || p_[2] != ' ') return false;
+    if (p_[0] != '-' || p_[2] != ' ') return false;
     const char letter = p_[1];
     p_ += 3;
     int at;
-    bool ok = false;
+    bool ok;
     switch (letter) {
       case 's':
         at = kSource;
@@ -349,34 +410,201 @@ bool Line::Read() {
     if (!ok) return false;
     stage = at + 1;
   }
+  ++p_;
   return true;
 }
 
-}  // namespace
+void FastRuleReader::Reset(Table* table) {
+  table_ = table;
+  chain_ = kNone;
+  chain_name_ = absl::string_view();
+  comment_ = absl::string_view();
+  chain_of_.clear();
+  NoteNewChain();
+}
 
-bool FastRuleReader::Append(absl::string_view line, Table* table,
-                            ChainId* chain, uint8_t* hooks,
-                            absl::string_view* name) {
-  if (line.size() < 5 || std::memcmp(line.data(), "-A ", 3) != 0) return false;
-  const char* begin = line.data() + 3;
-  const char* end = line.data() + line.size();
-  const char* blank =
-      static_cast<const char*>(std::memchr(begin, ' ', end - begin));
-  if (blank == nullptr || blank == begin || line.back() == ' ') return false;
-  const absl::string_view chain_name(begin, blank - begin);
-  if (chain_name != last_name_) {
-    const auto found = table->FindChain(chain_name);
-    if (!found) return false;
-    last_name_ = chain_name;
-    last_chain_ = *found;
+void FastRuleReader::NoteNewChain() {
+  shadowed_ = table_ != nullptr && (table_->FindChain("DNAT").has_value() ||
+                                    table_->FindChain("MARK").has_value());
+}
+
+const char* FastRuleReader::SafeEnd(absl::string_view text) {
+  const size_t newline = text.size() <= kMargin
+                             ? absl::string_view::npos
+                             : text.rfind('\n', text.size() - kMargin);
+  return text.data() + (newline == absl::string_view::npos ? 0 : newline);
+}
+
+const char* FastRuleReader::Read(const char* p, const char* safe_end,
+                                 size_t most, int* lines, size_t* rules) {
+  if (table_ == nullptr) return p;
+  Preview previews[kPreviews];
+  const char* ahead = p;
+  for (int i = 0; i < kFar; ++i) {
+    Look(ahead, safe_end, &previews[i]);
+    ahead = previews[i].end;
   }
-  Line reader(blank, end, *table, strings_);
-  if (!reader.Read()) return false;
-  *chain = last_chain_;
-  *hooks = reader.hooks();
-  *name = reader.name();
-  table->Append(last_chain_, reader.rule());
+  for (unsigned i = 0; p < safe_end; ++i) {
+    const char* next;
+    Preview& far = previews[(i + kFar) % kPreviews];
+    Look(ahead, safe_end, &far);
+    ahead = far.end;
+    const Preview& near = previews[(i + kNear) % kPreviews];
+    if (near.comment != nullptr) strings_->PrefetchText(near.comment_hash);
+    if (near.name != nullptr) strings_->PrefetchText(near.name_hash);
+    preview_ = &previews[i % kPreviews];
+    if (*p == '-') {
+      if (most == 0) return p;
+      next = ReadRule(p);
+      if (next == nullptr) return p;
+      --most;
+      ++*rules;
+    } else if (*p == ':') {
+      next = ReadChain(p);
+      if (next == nullptr) return p;
+    } else {
+      return p;
+    }
+    ++*lines;
+    p = next;
+  }
+  return p;
+}
+
+void FastRuleReader::Look(const char* p, const char* safe_end,
+                          Preview* preview) const {
+  *preview = Preview();
+  preview->end = p;
+  if (p >= safe_end) return;
+  const char* newline =
+      static_cast<const char*>(std::memchr(p, '\n', safe_end - p + 1));
+  preview->end = newline + 1;
+  if (*p == ':') {
+    preview->name = p + 1;
+    preview->name_end = ScanWord(p + 1);
+  } else if (*p == '-' && newline - p > 40) {
+    const char* quote =
+        static_cast<const char*>(std::memchr(p, '"', newline - p));
+    if (quote != nullptr) {
+      preview->comment = quote + 1;
+      preview->comment_end = ScanQuoted(quote + 1);
+      const absl::string_view text(preview->comment,
+                                   preview->comment_end - preview->comment);
+      preview->comment_hash = strings_->Hash(text);
+      strings_->PrefetchSlot(preview->comment_hash);
+    }
+    // The last word: the name of a chain, or part of a target's option.
+    const char* word = newline;
+    while (newline - word <= 28 && word[-1] > ' ') --word;
+    if (word[-1] != ' ' || word[-2] != 'j' || word == newline) return;
+    preview->name = word;
+    preview->name_end = newline;
+  }
+  if (preview->name == nullptr) return;
+  preview->name_hash = strings_->Hash(
+      absl::string_view(preview->name, preview->name_end - preview->name));
+  strings_->PrefetchSlot(preview->name_hash);
+}
+
+const char* FastRuleReader::ReadChain(const char* p) {
+  const char* begin = p + 1;
+  const char* end =
+      begin == preview_->name ? preview_->name_end : ScanWord(begin);
+  const absl::string_view name(begin, end - begin);
+  if (name.size() < kMinChainName || name.size() > kMaxChainName ||
+      !StartsWith(end, " - [0:0]\n")) {
+    return nullptr;
+  }
+  const uint64_t hash = HashOfName(name);
+  bool added;
+  const StringId id = strings_->Intern(name, hash, &added);
+  if (!added) {
+    if (table_->FindChain(id)) return nullptr;
+    table_->AddNewChain(id);
+    return end + 9;
+  }
+  const ChainId chain = table_->AddNewChain(id);
+  if (chain_of_.empty()) first_name_ = id;
+  chain_of_.resize(id - first_name_ + 1, kNone);
+  chain_of_.back() = chain;
+  return end + 9;
+}
+
+bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
+                                ChainId* chain) const {
+  if (name.empty()) return false;
+  *id = strings_->Find(name, HashOfName(name));
+  if (*id == 0) return false;
+  const size_t at = StringId{*id - first_name_};  // wraps for smaller ones
+  if (at < chain_of_.size() && chain_of_[at] != kNone) {
+    *chain = chain_of_[at];
+    return true;
+  }
+  const auto found = table_->FindChain(*id);
+  if (!found || table_->policy(*found) != Table::Policy::kNone) return false;
+  *chain = *found;
   return true;
+}
+
+StringId FastRuleReader::InternComment(absl::string_view text) {
+  if (text != comment_) {
+    bool added;
+    const uint64_t hash = text.data() == preview_->comment
+                              ? preview_->comment_hash
+                              : strings_->Hash(text);
+    comment_id_ = strings_->Intern(text, hash, &added);
+    comment_ = text;
+  }
+  return comment_id_;
+}
+
+bool FastRuleReader::FindRuleChain(const char* name, size_t size) {
+  if (size < 8 || size > kMaxChainName) return false;
+  if (chain_ != kNone) {
+    if (size == chain_name_.size() &&
+        SameText(name, chain_name_.data(), size)) {
+      return true;
+    }
+    // The rules of a dump stand in the order of its chains.
+    const ChainId next = chain_ + 1;
+    if (next < table_->chain_limit() && table_->is_live(next) &&
+        table_->name(next) == absl::string_view(name, size)) {
+      chain_ = next;
+      chain_name_ = absl::string_view(name, size);
+      return true;
+    }
+  }
+  const auto found = table_->FindChain(absl::string_view(name, size));
+  if (!found) return false;
+  chain_ = *found;
+  chain_name_ = absl::string_view(name, size);
+  return true;
+}
+
+const char* FastRuleReader::ReadRule(const char* p) {
+  if (!StartsWith(p, "-A ")) return nullptr;
+  const char* name = p + 3;
+  const char* blank = ScanWord(name);
+  if (*blank != ' ' ||
+      !FindRuleChain(name, static_cast<size_t>(blank - name))) {
+    return nullptr;
+  }
+  uint16_t* rule = table_->OpenRule(chain_, kMaxHalves);
+  Line line(blank, rule + 1, this);
+  if (!line.Read()) {
+    table_->CloseRule(chain_, kMaxHalves, 0);
+    return nullptr;
+  }
+  const uint32_t size = static_cast<uint32_t>(line.rule_end() - rule);
+  rule[0] = static_cast<uint16_t>(size);
+  table_->CloseRule(chain_, kMaxHalves, size);
+  graph_->Open(chain_);
+  if (line.has_callee()) graph_->Add(line.callee());
+  if (line.is_dnat()) {
+    graph_->Allow(1 << static_cast<int>(Hook::kPrerouting) |
+                  1 << static_cast<int>(Hook::kOutput));
+  }
+  return line.end();
 }
 
 }  // namespace k8sdns::netfilter

@@ -55,13 +55,16 @@ class FileReader {
         rules_(rules),
         errors_(errors),
         reader_(rules->family(), options, &rules->strings()),
-        fast_(&rules->strings()) {}
+        fast_(&rules->strings(), &calls_) {}
 
   void Read(absl::string_view text);
+  // Whether lines were read by FastRuleReader. It leaves what is wrong to
+  // RuleReader, but does not say where a rule stood.
+  bool read_fast() const { return fast_lines_ > 0; }
 
  private:
   bool Line(absl::string_view line, bool has_newline);
-  bool FastLine(absl::string_view line);
+  bool MayReadFast() const;
   bool TableLine(absl::string_view line);
   bool ChainLine(absl::string_view line);
   bool Commit();
@@ -94,8 +97,9 @@ class FileReader {
   Ruleset* rules_;
   std::vector<ParseError>* errors_;
   RuleReader reader_;
+  CallGraph calls_;
   FastRuleReader fast_;
-  bool fast_lines_ = true;
+  int fast_lines_ = 0;
   Command command_;
 
   int line_ = 0;
@@ -111,20 +115,23 @@ class FileReader {
 
 void FileReader::Read(absl::string_view text) {
   // A rule of a dump has some 150 bytes and a name of its own at most.
-  rules_->strings().Reserve(text.size() / 128, text.size() / 3);
-  // A NUL byte is an error wherever it stands.
-  fast_lines_ = std::memchr(text.data(), 0, text.size()) == nullptr;
+  rules_->strings().Reserve(text.size() / 160, text.size() / 4);
+  const char* const safe_end = FastRuleReader::SafeEnd(text);
   size_t at = 0;
   while (at < text.size()) {
+    if (in_table_ && text.data() + at < safe_end && MayReadFast()) {
+      int lines = 0;
+      at = fast_.Read(text.data() + at, safe_end,
+                      options_.max_rules - rule_count_, &lines, &rule_count_) -
+           text.data();
+      line_ += lines;
+      fast_lines_ += lines;
+    }
     const char* newline = static_cast<const char*>(
         std::memchr(text.data() + at, '\n', text.size() - at));
     const size_t end = newline == nullptr ? text.size() : newline - text.data();
     ++line_;
     const absl::string_view line = text.substr(at, end - at);
-    if (!line.empty() && line[0] == '-' && FastLine(line)) {
-      at = newline == nullptr ? text.size() : end + 1;
-      continue;
-    }
     error_ = ParseError();
     const bool ok = Line(line, newline != nullptr);
     at = newline == nullptr ? text.size() : end + 1;
@@ -140,6 +147,7 @@ void FileReader::Read(absl::string_view text) {
     errors_->push_back(error_);
   }
   if (options_.keep_comments) rules_->set_final_comments(std::move(comments_));
+  rules_->Compact();
 }
 
 bool FileReader::Line(absl::string_view line, bool has_newline) {
@@ -164,28 +172,15 @@ bool FileReader::Line(absl::string_view line, bool has_newline) {
   return CommandLine(line, has_newline);
 }
 
-// Reads what most lines of a dump are. False: nothing was done.
-bool FileReader::FastLine(absl::string_view line) {
-  if (!fast_lines_ || !in_table_ || table_ == nullptr ||
-      line.size() > options_.max_line_bytes || nft_ ||
-      rules_->family() != IpFamily::kIpv4 || Skipped() || options_.slow ||
-      rule_count_ >= options_.max_rules) {
-    return false;
-  }
-  RuleOrigin origin;
-  origin.line = line_;
-  if (!fast_.Append(line, table_, &origin.chain, &origin.hooks, &origin.name)) {
-    return false;
-  }
-  ++rule_count_;
-  if (origin.hooks != 0xff && options_.kernel_checks) {
-    origins_.push_back(origin);
-  }
-  return true;
+bool FileReader::MayReadFast() const {
+  return table_ != nullptr && !nft_ && !options_.slow && !Skipped() &&
+         rules_->family() == IpFamily::kIpv4 &&
+         rule_count_ < options_.max_rules && options_.max_line_bytes >= 4096;
 }
 
 bool FileReader::TableLine(absl::string_view line) {
-  fast_.Reset();
+  fast_.Reset(nullptr);
+  calls_.Clear();
   absl::string_view rest = line.substr(1);
   const absl::string_view name = NextWord(&rest);
   in_table_ = true;  // what follows is not an error of its own
@@ -222,6 +217,8 @@ bool FileReader::TableLine(absl::string_view line) {
     rules_->set_comments(*id, std::move(comments_));
     comments_.clear();
   }
+  if (table_->rule_count() > 0) calls_.Invalidate();
+  fast_.Reset(table_);
   error_ = ParseError();
   return true;
 }
@@ -278,8 +275,10 @@ bool FileReader::ChainLine(absl::string_view line) {
     }
     if (existing) {
       table_->ClearRules(*existing);
+      calls_.Invalidate();
     } else {
       table_->AddChain(name);
+      fast_.NoteNewChain();
     }
   }
   if (policy == "-" || (nft_ && !built_in)) return true;
@@ -312,7 +311,10 @@ bool FileReader::Commit() {
   }
   if (!options_.kernel_checks) return true;
   KernelFinding finding;
-  if (CheckTable(*table_, options_.variant, origins_, &finding)) return true;
+  calls_.Complete(*table_);
+  if (CheckTable(*table_, options_.variant, calls_, origins_, &finding)) {
+    return true;
+  }
   if (finding.line > 0) {
     // The rule is a better place than COMMIT.
     error_.line = finding.line;
@@ -385,7 +387,10 @@ bool FileReader::CommandLine(absl::string_view line, bool has_newline) {
 }
 
 bool FileReader::RunCommand(Command& command) {
-  fast_.Reset();
+  if (command.kind != Command::kAppend) {
+    calls_.Invalidate();
+    fast_.Reset(table_);
+  }
   switch (command.kind) {
     case Command::kNone:
     case Command::kSkipped:
@@ -395,8 +400,11 @@ bool FileReader::RunCommand(Command& command) {
     case Command::kDeleteChain:
     case Command::kRenameChain:
     case Command::kFlush:
-    case Command::kZero:
-      return ChainsCommand(command);
+    case Command::kZero: {
+      const bool ok = ChainsCommand(command);
+      fast_.Reset(table_);
+      return ok;
+    }
     case Command::kSetPolicy:
       return SetPolicy(command.chain, command.policy,
                        nft_ ? nullptr : &command.counters);
@@ -457,6 +465,7 @@ bool FileReader::Append(ChainId chain, Command& command) {
       if (!refused.empty()) return Fail(refused);
     }
     table_->Append(chain, rule);
+    calls_.AddRule(*table_, chain, rule.view());
     NoteRule(chain, rule.view());
   }
   return true;
@@ -592,36 +601,51 @@ std::string ParseError::ToString() const {
   return out;
 }
 
+namespace {
+
+absl::Status StatusOf(const std::vector<ParseError>& errors) {
+  if (errors.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrJoin(errors, "\n", [](std::string* out, const ParseError& e) {
+        out->append(e.ToString());
+      }));
+}
+
+}  // namespace
+
 absl::Status ApplyIptablesSave(absl::string_view text,
                                const ParseOptions& options, Ruleset* rules,
                                std::vector<ParseError>* errors) {
-  std::vector<ParseError> own;
-  if (errors == nullptr) errors = &own;
-  Ruleset copy = rules->Clone();
-  FileReader(options, &copy, errors).Read(text);
-  if (errors->empty()) {
-    *rules = std::move(copy);
-    return absl::OkStatus();
+  ParseOptions plain = options;
+  std::vector<ParseError> found;
+  bool again = true;
+  while (again) {
+    found.clear();
+    Ruleset copy = rules->Clone();
+    FileReader reader(plain, &copy, &found);
+    reader.Read(text);
+    if (found.empty()) {
+      *rules = std::move(copy);
+      return absl::OkStatus();
+    }
+    // Once more, line by line, for the places of the errors.
+    again = reader.read_fast();
+    plain.slow = true;
   }
-  return absl::InvalidArgumentError(
-      absl::StrJoin(*errors, "\n", [](std::string* out, const ParseError& e) {
-        out->append(e.ToString());
-      }));
+  if (errors != nullptr) {
+    errors->insert(errors->end(), found.begin(), found.end());
+  }
+  return StatusOf(found);
 }
 
 absl::StatusOr<Ruleset> ParseIptablesSave(absl::string_view text,
                                           IpFamily family,
                                           const ParseOptions& options,
                                           std::vector<ParseError>* errors) {
-  std::vector<ParseError> own;
-  if (errors == nullptr) errors = &own;
   Ruleset rules(family);
-  FileReader(options, &rules, errors).Read(text);
-  if (errors->empty()) return rules;
-  return absl::InvalidArgumentError(
-      absl::StrJoin(*errors, "\n", [](std::string* out, const ParseError& e) {
-        out->append(e.ToString());
-      }));
+  const absl::Status status = ApplyIptablesSave(text, options, &rules, errors);
+  if (!status.ok()) return status;
+  return rules;
 }
 
 }  // namespace k8sdns::netfilter

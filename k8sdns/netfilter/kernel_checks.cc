@@ -24,55 +24,33 @@ std::optional<ChainId> Callee(const Table& table, RuleView rule) {
 // Depth-first walk from the built-in chains.
 class Walk {
  public:
-  Walk(const Table& table, Variant variant) : table_(table) {
+  Walk(const Table& table, Variant variant, const CallGraph& calls)
+      : table_(table), calls_(calls) {
     limit_ = variant == Variant::kNft ? 16 : 0;
-    const std::vector<ChainId> chains = table.chains();
-    ChainId top = 0;
-    StringId top_name = 0;
-    for (ChainId id : chains) {
-      top = std::max(top, id);
-      top_name = std::max(top_name, table.name_id(id));
-    }
-    state_.resize(top + 1, kNew);
-    height_.resize(top + 1, 0);
-    hooks_.resize(top + 1, 0);
-    first_.resize(top + 2, 0);
-    std::vector<ChainId> by_name(top_name + 1, kNoChain);
-    for (ChainId id : chains) by_name[table.name_id(id)] = id;
-    // The callees of a chain, one after another, in the order of ids.
-    for (ChainId id = 0; id <= top; ++id) {
-      first_[id] = static_cast<uint32_t>(callees_.size());
-      for (RuleView rule : table.rules(id)) {
-        const auto target = rule.target();
-        if (!target || (target->kind() != OpKind::kJump &&
-                        target->kind() != OpKind::kGoto)) {
-          continue;
-        }
-        // Both ops begin with the name.
-        const StringId name = target->As<JumpTarget>().chain;
-        if (name <= top_name && by_name[name] != kNoChain) {
-          callees_.push_back(by_name[name]);
-        }
-      }
-    }
-    first_[top + 1] = static_cast<uint32_t>(callees_.size());
+    state_.resize(calls.chains(), kNew);
+    height_.resize(calls.chains(), 0);
+    hooks_.resize(calls.chains(), 0);
   }
 
-  bool From(ChainId root, uint8_t hook, KernelFinding* finding) {
+  // Visits what `root` calls; false: a loop, or too deep.
+  bool From(ChainId root, KernelFinding* finding) {
     struct Frame {
       ChainId chain;
+      std::span<const ChainId> callees;
       size_t next;
       int height;  // longest way below, so far
     };
-    std::vector<Frame> stack = {{root, first_[root], 0}};
-    std::fill(state_.begin(), state_.end(), kNew);
+    // The way down counts for the limit, so that all of it is walked again.
+    if (limit_ > 0) std::fill(state_.begin(), state_.end(), kNew);
+    if (state_[root] == kDone) return true;
+    std::vector<Frame> stack = {{root, calls_.callees(root), 0, 0}};
     state_[root] = kOpen;
-    hooks_[root] |= hook;
     while (!stack.empty()) {
       Frame& top = stack.back();
-      if (top.next == first_[top.chain + 1]) {
+      if (top.next == top.callees.size()) {
         state_[top.chain] = kDone;
         height_[top.chain] = top.height;
+        done_.push_back(top.chain);
         const int height = top.height + 1;
         stack.pop_back();
         if (!stack.empty() && stack.back().height < height) {
@@ -80,14 +58,13 @@ class Walk {
         }
         continue;
       }
-      const ChainId to = callees_[top.next++];
+      const ChainId to = top.callees[top.next++];
       const int state = state_[to];
       if (state == kOpen) {
         finding->token = std::string(table_.name(to));
         finding->message = "loop: the chain is reached from itself";
         return false;
       }
-      hooks_[to] |= hook;
       const int below = state == kDone ? height_[to] : 0;
       if (limit_ > 0 && static_cast<int>(stack.size()) + below >= limit_) {
         finding->token = std::string(table_.name(to));
@@ -99,21 +76,31 @@ class Walk {
         continue;
       }
       state_[to] = kOpen;
-      stack.push_back({to, first_[to], 0});
+      stack.push_back({to, calls_.callees(to), 0, 0});
     }
     return true;
   }
+
+  // The hooks from which chains are reached, given those of the roots. After
+  // the walks.
+  void SpreadHooks() {
+    // Callers before callees: a chain is done after all that it calls.
+    for (size_t i = done_.size(); i-- > 0;) {
+      const uint8_t hooks = hooks_[done_[i]];
+      for (ChainId to : calls_.callees(done_[i])) hooks_[to] |= hooks;
+    }
+  }
+  void AddHook(ChainId root, uint8_t hook) { hooks_[root] |= hook; }
 
   uint8_t hooks(ChainId chain) const { return hooks_[chain]; }
 
  private:
   enum State : uint8_t { kNew, kOpen, kDone };
-  static constexpr ChainId kNoChain = ~ChainId{0};
   const Table& table_;
+  const CallGraph& calls_;
   int limit_;
-  std::vector<ChainId> callees_;
-  std::vector<uint32_t> first_;  // of chain i: first_[i]..first_[i + 1]
   std::vector<State> state_;
+  std::vector<ChainId> done_;  // in the order in which they became it
   std::vector<int> height_;
   std::vector<uint8_t> hooks_;
 };
@@ -192,12 +179,20 @@ std::string CheckRule(const Table& table, Variant variant, IpFamily family,
   return "";
 }
 
-bool CheckTable(const Table& table, Variant variant,
+bool CheckTable(const Table& table, Variant variant, const CallGraph& calls,
                 std::span<const RuleOrigin> origins, KernelFinding* finding) {
-  Walk walk(table, variant);
+  Walk walk(table, variant, calls);
   for (Hook hook : HooksOf(table.id())) {
     const auto root = table.FindChain(HookName(hook));
-    if (root && !walk.From(*root, HookBit(hook), finding)) return false;
+    if (!root) continue;
+    if (!walk.From(*root, finding)) return false;
+    walk.AddHook(*root, HookBit(hook));
+  }
+  walk.SpreadHooks();
+  for (ChainId chain = 0; chain < calls.chains(); ++chain) {
+    if ((walk.hooks(chain) & ~calls.hooks(chain)) == 0) continue;
+    finding->message = "a rule is reached where it is not allowed";
+    return false;
   }
   for (const RuleOrigin& o : origins) {
     const uint8_t wrong = walk.hooks(o.chain) & ~o.hooks;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "k8sdns/netfilter/call_graph.h"
 #include "k8sdns/netfilter/extension.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -34,7 +35,8 @@ uint8_t HooksAllowed(const Extension& extension, OpView op);
 std::string CheckRule(const Table& table, Variant variant, IpFamily family,
                       RuleView rule);
 // Loops, nesting, hooks. False: see `finding`.
-bool CheckTable(const Table& table, Variant variant,
+// `calls` are those of the table.
+bool CheckTable(const Table& table, Variant variant, const CallGraph& calls,
                 std::span<const RuleOrigin> origins, KernelFinding* finding);
 
 // Chain commands.

@@ -5,12 +5,12 @@
 #include <cstdint>
 
 #include "k8sdns/netfilter/op_kind.h"
+#include "k8sdns/netfilter/packed.h"
 
 namespace k8sdns::netfilter {
 
-// Ops are packed so that they can be stored without holes; read fields by
-// value.
-#pragma pack(push, 2)
+// Numbers of more than two bytes are Packed: an op is stored by its bytes, and
+// has no holes.
 
 // ---- basic ----
 
@@ -20,8 +20,8 @@ struct AddressMask {
   uint8_t invert = 0;
   // 0..32 or 0..128; kExplicitMask: a mask that is not a prefix, in `mask`.
   uint8_t prefix_length = 0;
-  uint32_t address[4] = {};
-  uint32_t mask[4] = {};
+  Packed<uint32_t> address[4] = {};
+  Packed<uint32_t> mask[4] = {};
 };
 struct SourceMatch : AddressMask {
   static constexpr OpKind kKind = OpKind::kSource;
@@ -32,8 +32,8 @@ struct DestinationMatch : AddressMask {
 
 struct InterfaceMatch {
   uint8_t invert = 0;
-  uint8_t prefix = 0;  // the name ended in '+': matches by prefix
-  StringId name = 0;   // without the '+'
+  uint8_t prefix = 0;         // the name ended in '+': matches by prefix
+  Packed<StringId> name = 0;  // without the '+'
 };
 struct InInterfaceMatch : InterfaceMatch {
   static constexpr OpKind kKind = OpKind::kInInterface;
@@ -57,7 +57,7 @@ struct FragmentMatch {
 
 struct CommentMatch {
   static constexpr OpKind kKind = OpKind::kComment;
-  StringId text = 0;
+  Packed<StringId> text = 0;
 };
 
 // Whether a range is given is said by a flag: 0..0 is a legal range.
@@ -99,15 +99,16 @@ struct SctpMatch {
   uint8_t has_chunks = 0;
   PortRange destination;
   PortRange source;
-  StringId chunks = 0;  // "[!] --chunk-types ..." as printed; 0: not given
+  Packed<StringId> chunks =
+      0;  // "[!] --chunk-types ..." as printed; 0: not given
 };
 
 struct MarkMatch {
   static constexpr OpKind kKind = OpKind::kMark;
   uint8_t invert = 0;
   uint8_t unused = 0;
-  uint32_t value = 0;
-  uint32_t mask = 0xffffffff;
+  Packed<uint32_t> value = 0;
+  Packed<uint32_t> mask = 0xffffffff;
 };
 
 // Bits of `state` in ConntrackMatch and StateMatch.
@@ -151,8 +152,8 @@ struct ConntrackMatch {
   uint16_t state = 0;
   uint16_t status = 0;
   uint16_t protocol = 0;
-  uint32_t expire_first = 0;
-  uint32_t expire_last = 0;
+  Packed<uint32_t> expire_first = 0;
+  Packed<uint32_t> expire_last = 0;
   // In the order original source, original destination, reply source, reply
   // destination.
   PortRange ports[4];
@@ -169,9 +170,9 @@ struct StatisticMatch {
   static constexpr OpKind kKind = OpKind::kStatistic;
   uint8_t nth = 0;  // 0: --mode random
   uint8_t invert = 0;
-  uint32_t probability = 0;  // of 2^31 (random)
-  uint32_t every = 0;        // nth: as given to --every
-  uint32_t packet = 0;       // nth: as given to --packet
+  Packed<uint32_t> probability = 0;  // of 2^31 (random)
+  Packed<uint32_t> every = 0;        // nth: as given to --every
+  Packed<uint32_t> packet = 0;       // nth: as given to --packet
 };
 
 struct RecentMatch {
@@ -179,14 +180,14 @@ struct RecentMatch {
   enum Mode : uint8_t { kNone, kSet, kCheck, kUpdate, kRemove };
   uint8_t mode = kNone;
   uint8_t invert = 0;
-  StringId name = 0;
-  uint32_t seconds = 0;     // 0: not given
-  uint32_t hit_count = 0;   // 0: not given
-  uint8_t destination = 0;  // --rdest
+  Packed<StringId> name = 0;
+  Packed<uint32_t> seconds = 0;    // 0: not given
+  Packed<uint32_t> hit_count = 0;  // 0: not given
+  uint8_t destination = 0;         // --rdest
   uint8_t reap = 0;
   uint8_t ttl = 0;  // --rttl
   uint8_t has_mask = 0;
-  uint32_t mask[4] = {};  // only if has_mask; else all ones
+  Packed<uint32_t> mask[4] = {};  // only if has_mask; else all ones
 };
 
 // Bits as in the kernel's xt_addrtype (1 << RTN_*).
@@ -219,11 +220,11 @@ struct SetMatch {
   uint8_t invert = 0;
   // `src` (1) or `dst` (0) by dimension, the first in bit 0.
   uint8_t sources = 0;
-  StringId name = 0;
+  Packed<StringId> name = 0;
   uint8_t dimensions = 0;  // how many flags were given, 1..6
   uint8_t return_nomatch = 0;
   // "! --update-counters --packets-gt 3 ..." as printed; 0: none.
-  StringId counters = 0;
+  Packed<StringId> counters = 0;
 };
 
 struct IpvsMatch {
@@ -298,18 +299,18 @@ struct IprangeMatch {
   };
   uint8_t flags = 0;
   uint8_t unused = 0;
-  uint32_t source_first[4] = {};
-  uint32_t source_last[4] = {};
-  uint32_t destination_first[4] = {};
-  uint32_t destination_last[4] = {};
+  Packed<uint32_t> source_first[4] = {};
+  Packed<uint32_t> source_last[4] = {};
+  Packed<uint32_t> destination_first[4] = {};
+  Packed<uint32_t> destination_last[4] = {};
 };
 
 struct ConnmarkMatch {
   static constexpr OpKind kKind = OpKind::kConnmark;
   uint8_t invert = 0;
   uint8_t unused = 0;
-  uint32_t value = 0;
-  uint32_t mask = 0xffffffff;
+  Packed<uint32_t> value = 0;
+  Packed<uint32_t> mask = 0xffffffff;
 };
 
 // ---- rates ----
@@ -319,8 +320,8 @@ struct LimitMatch {
   static constexpr OpKind kKind = OpKind::kLimit;
   uint8_t unused[2] = {};
   // Time between two packets in 1/10000 s: 10000 is 1/second.
-  uint32_t interval = 0;
-  uint32_t burst = 0;
+  Packed<uint32_t> interval = 0;
+  Packed<uint32_t> burst = 0;
 };
 
 // A token bucket for each key (xt_hashlimit revision 3).
@@ -342,14 +343,14 @@ struct HashlimitMatch {
   // Packets: time between two in 1/1000000 s. Bytes: bytes a second in units
   // as the kernel keeps them (2^32 divided by it). Rate match: packets or
   // bytes an interval.
-  uint64_t average = 0;
-  uint64_t burst = 0;
-  StringId name = 0;
-  uint32_t size = 0;            // buckets; 0: the kernel chooses
-  uint32_t max = 0;             // entries; 0: the kernel chooses
-  uint32_t expire_ms = 0;       // 0: the kernel chooses
-  uint32_t gc_interval_ms = 0;  // 0: the kernel chooses
-  uint32_t rate_interval = 0;   // seconds, with kRateMatch
+  Packed<uint64_t> average = 0;
+  Packed<uint64_t> burst = 0;
+  Packed<StringId> name = 0;
+  Packed<uint32_t> size = 0;            // buckets; 0: the kernel chooses
+  Packed<uint32_t> max = 0;             // entries; 0: the kernel chooses
+  Packed<uint32_t> expire_ms = 0;       // 0: the kernel chooses
+  Packed<uint32_t> gc_interval_ms = 0;  // 0: the kernel chooses
+  Packed<uint32_t> rate_interval = 0;   // seconds, with kRateMatch
 };
 
 // ---- headers ----
@@ -418,8 +419,8 @@ struct PhysdevMatch {
   uint8_t invert = 0;
   uint8_t in_prefix = 0;  // the name ended in '+'
   uint8_t out_prefix = 0;
-  StringId in = 0;  // without the '+'
-  StringId out = 0;
+  Packed<StringId> in = 0;  // without the '+'
+  Packed<StringId> out = 0;
 };
 
 struct OwnerMatch {
@@ -432,10 +433,10 @@ struct OwnerMatch {
   };
   uint8_t given = 0;
   uint8_t invert = 0;
-  uint32_t first_uid = 0;
-  uint32_t last_uid = 0;
-  uint32_t first_gid = 0;
-  uint32_t last_gid = 0;
+  Packed<uint32_t> first_uid = 0;
+  Packed<uint32_t> last_uid = 0;
+  Packed<uint32_t> first_gid = 0;
+  Packed<uint32_t> last_gid = 0;
 };
 
 struct RpfilterMatch {
@@ -457,7 +458,7 @@ struct U32Match {
 // A match that is not modelled: kept as it was written, "-m name options".
 struct UnknownMatch {
   static constexpr OpKind kKind = OpKind::kUnknownMatch;
-  StringId text = 0;
+  Packed<StringId> text = 0;
 };
 
 // ---- notes ----
@@ -467,11 +468,9 @@ struct UnknownMatch {
 struct CountersNote {
   static constexpr OpKind kKind = OpKind::kCounters;
   uint8_t unused[2] = {};
-  uint64_t packets = 0;
-  uint64_t bytes = 0;
+  Packed<uint64_t> packets = 0;
+  Packed<uint64_t> bytes = 0;
 };
-
-#pragma pack(pop)
 
 }  // namespace k8sdns::netfilter
 

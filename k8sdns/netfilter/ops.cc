@@ -13,6 +13,17 @@ void StoreAddress(const IpAddress& address, uint32_t (&words)[4]) {
   }
 }
 
+void StoreAddress(const IpAddress& address, Packed<uint32_t> (&words)[4]) {
+  uint32_t plain[4];
+  StoreAddress(address, plain);
+  std::copy(plain, plain + 4, words);
+}
+
+IpAddress LoadAddress(IpFamily family, const Packed<uint32_t> (&words)[4]) {
+  const uint32_t plain[4] = {words[0], words[1], words[2], words[3]};
+  return LoadAddress(family, plain);
+}
+
 IpAddress LoadAddress(IpFamily family, const uint32_t (&words)[4]) {
   if (family == IpFamily::kIpv4) return IpAddress::V4(words[0]);
   std::array<uint8_t, 16> b;

@@ -31,7 +31,9 @@ namespace k8sdns::netfilter {
 
 // Puts `address` into the words of an op.
 void StoreAddress(const IpAddress& address, uint32_t (&words)[4]);
+void StoreAddress(const IpAddress& address, Packed<uint32_t> (&words)[4]);
 IpAddress LoadAddress(IpFamily family, const uint32_t (&words)[4]);
+IpAddress LoadAddress(IpFamily family, const Packed<uint32_t> (&words)[4]);
 
 // "-s prefix" / "-d prefix"; host bits are cleared, as iptables does.
 AddressMask ToAddressMask(const IpPrefix& prefix, bool invert = false);

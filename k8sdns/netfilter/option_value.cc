@@ -391,6 +391,12 @@ void AppendAddress(IpFamily family, const uint32_t (&words)[4],
   out->append(buffer, end - buffer);
 }
 
+void AppendAddress(IpFamily family, const Packed<uint32_t> (&words)[4],
+                   std::string* out) {
+  const uint32_t plain[4] = {words[0], words[1], words[2], words[3]};
+  AppendAddress(family, plain, out);
+}
+
 void AppendMask(IpFamily family, const AddressMask& match, std::string* out) {
   out->push_back('/');
   if (match.prefix_length == AddressMask::kExplicitMask) {

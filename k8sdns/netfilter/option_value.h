@@ -75,6 +75,8 @@ std::optional<uint16_t> FindService(absl::string_view name,
 
 void AppendAddress(IpFamily family, const uint32_t (&words)[4],
                    std::string* out);
+void AppendAddress(IpFamily family, const Packed<uint32_t> (&words)[4],
+                   std::string* out);
 // "/24", or "/255.0.255.0".
 void AppendMask(IpFamily family, const AddressMask& match, std::string* out);
 void AppendNumber(uint64_t value, std::string* out);

@@ -1,6 +1,7 @@
 #include "k8sdns/netfilter/ruleset.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace k8sdns::netfilter {
 namespace {
@@ -57,24 +58,25 @@ std::optional<OpView> RuleView::target() const {
   return std::nullopt;
 }
 
+uint16_t* RuleBuilder::Extend(size_t halves) {
+  const size_t at = halves_.size();
+  halves_.resize(at + halves);
+  assert(halves_.size() <= 0xffff);
+  halves_[0] = static_cast<uint16_t>(halves_.size());
+  return halves_.data() + at;
+}
+
 void RuleBuilder::AddBytes(OpKind kind, const uint8_t* bytes, size_t size) {
   while (size > 0 && bytes[size - 1] == 0) --size;
-  const size_t words = (2 + size + 3) / 4;
-  const size_t at = words_.size();
-  words_.resize(at + words, 0);
-  uint8_t* p = reinterpret_cast<uint8_t*>(words_.data() + at);
+  const size_t halves = 1 + (size + 1) / 2;
+  uint8_t* p = reinterpret_cast<uint8_t*>(Extend(halves));
   p[0] = static_cast<uint8_t>(kind);
-  p[1] = static_cast<uint8_t>(words);
+  p[1] = static_cast<uint8_t>(halves);
   if (size > 0) std::memcpy(p + 2, bytes, size);
-  words_[0] = static_cast<uint32_t>(words_.size());
 }
 
 RuleBuilder& RuleBuilder::Add(OpView op) {
-  const size_t words = op.size_bytes() / 4;
-  const size_t at = words_.size();
-  words_.resize(at + words);
-  std::memcpy(words_.data() + at, op.data(), op.size_bytes());
-  words_[0] = static_cast<uint32_t>(words_.size());
+  std::memcpy(Extend(op.size_bytes() / 2), op.data(), op.size_bytes());
   return *this;
 }
 
@@ -83,17 +85,47 @@ ChainId Table::AddChain(absl::string_view name) {
 }
 
 ChainId Table::AddChain(StringId name) {
-  auto [it, added] =
-      by_name_.try_emplace(name, static_cast<ChainId>(chains_.size()));
-  if (added) {
-    ChainData data;
-    data.name = name;
-    data.live = true;
-    chains_.push_back(data);
-    order_.push_back(it->second);
-    ++live_chains_;
+  if (const auto chain = FindChain(name)) return *chain;
+  return AddNewChain(name);
+}
+
+ChainId Table::AddNewChain(StringId name) {
+  const ChainId id = static_cast<ChainId>(chains_.size());
+  ChainData data;
+  data.name = name;
+  data.live = true;
+  chains_.push_back(data);
+  if (order_.size() > 0) order_.push_back(id);
+  ++live_chains_;
+  Index(id);
+  return id;
+}
+
+void Table::Index(ChainId chain) {
+  if (used_slots_ * 4 >= slots_.size() * 3) {
+    Reindex(std::max<size_t>(16, live_chains_ * 2));
+    return;  // with this one
   }
-  return it->second;
+  size_t i = SlotOf(chains_[chain].name);
+  while (slots_[i] != kFree) {
+    if (++i == slots_.size()) i = 0;
+  }
+  slots_[i] = chain;
+  ++used_slots_;
+}
+
+void Table::Reindex(size_t slots) {
+  slots_.Assign(slots, kFree);
+  used_slots_ = 0;
+  for (ChainId id = 0; id < chains_.size(); ++id) {
+    if (!chains_[id].live) continue;
+    size_t i = SlotOf(chains_[id].name);
+    while (slots_[i] != kFree) {
+      if (++i == slots_.size()) i = 0;
+    }
+    slots_[i] = id;
+    ++used_slots_;
+  }
 }
 
 std::optional<ChainId> Table::FindChain(absl::string_view name) const {
@@ -104,9 +136,14 @@ std::optional<ChainId> Table::FindChain(absl::string_view name) const {
 }
 
 std::optional<ChainId> Table::FindChain(StringId name) const {
-  auto it = by_name_.find(name);
-  if (it == by_name_.end()) return std::nullopt;
-  return it->second;
+  if (slots_.size() == 0) return std::nullopt;
+  for (size_t i = SlotOf(name); slots_[i] != kFree;) {
+    // A chain that was removed keeps its slot until the next Reindex().
+    const ChainData& c = chains_[slots_[i]];
+    if (c.name == name && c.live) return slots_[i];
+    if (++i == slots_.size()) i = 0;
+  }
+  return std::nullopt;
 }
 
 std::optional<ChainId> Table::FindChain(Hook hook) const {
@@ -114,24 +151,24 @@ std::optional<ChainId> Table::FindChain(Hook hook) const {
 }
 
 void Table::RemoveChain(ChainId chain) {
-  ChainData& c = chains_[chain];
-  by_name_.erase(c.name);
   counters_.erase(chain);
-  c = ChainData();
+  chains_[chain] = ChainData();
   --live_chains_;
 }
 
 std::vector<ChainId> Table::chains() const {
   std::vector<ChainId> out;
   out.reserve(live_chains_);
-  for (ChainId id : order_) {
+  const bool by_id = order_.size() == 0;
+  for (ChainId i = 0; i < chains_.size(); ++i) {
+    const ChainId id = by_id ? i : order_[i];
     if (chains_[id].live) out.push_back(id);
   }
   return out;
 }
 
 void Table::SortChains() {
-  order_ = chains();
+  std::vector<ChainId> order = chains();
   const std::span<const Hook> hooks = HooksOf(id_);
   // Built-in chains by hook, the others after them.
   std::vector<uint8_t> rank(chains_.size(), static_cast<uint8_t>(hooks.size()));
@@ -145,8 +182,23 @@ void Table::SortChains() {
     return rank[a] == hooks.size() && name(a) < name(b);
   };
   // A dump is in this order already.
-  if (std::is_sorted(order_.begin(), order_.end(), before)) return;
-  std::stable_sort(order_.begin(), order_.end(), before);
+  if (!std::is_sorted(order.begin(), order.end(), before)) {
+    std::stable_sort(order.begin(), order.end(), before);
+  }
+  SetOrder(order);
+}
+
+void Table::SetOrder(const std::vector<ChainId>& order) {
+  if (std::is_sorted(order.begin(), order.end())) {
+    order_ = GrowingArray<ChainId>();
+    return;
+  }
+  // Removed chains behind the others: a place for each id.
+  order_.Assign(0, 0);
+  std::copy(order.begin(), order.end(), order_.Extend(order.size()));
+  for (ChainId id = 0; id < chains_.size(); ++id) {
+    if (!chains_[id].live) order_.push_back(id);
+  }
 }
 
 Counters Table::counters(ChainId chain) const {
@@ -168,57 +220,76 @@ size_t Table::rule_count() const {
   return n;
 }
 
-void Table::Reserve(ChainData& chain, uint32_t words) {
-  if (chain.limit - chain.end >= words) return;
+uint16_t* Table::Reserve(ChainData& chain, uint32_t halves) {
+  if (chain.limit - chain.end >= halves) return halves_.data() + chain.end;
   const uint32_t size = chain.end - chain.begin;
-  if (chain.limit == words_.size()) {  // the last chain grows in place
-    words_.resize(words_.size() + words);
-    chain.limit = static_cast<uint32_t>(words_.size());
-    return;
+  if (chain.limit == halves_.size() && chain.limit > 0) {
+    halves_.Extend(halves);  // the last chain grows in place
+    chain.limit = static_cast<uint32_t>(halves_.size());
+    return halves_.data() + chain.end;
   }
-  const uint32_t begin = static_cast<uint32_t>(words_.size());
-  const uint32_t room = size == 0 ? words : 2 * (size + words);
-  words_.resize(words_.size() + room);
-  std::copy_n(words_.begin() + chain.begin, size, words_.begin() + begin);
+  const uint32_t begin = static_cast<uint32_t>(halves_.size());
+  const uint32_t room = size == 0 ? halves : 2 * (size + halves);
+  halves_.Extend(room);
+  std::copy_n(halves_.data() + chain.begin, size, halves_.data() + begin);
   chain.begin = begin;
   chain.end = begin + size;
   chain.limit = begin + room;
+  return halves_.data() + chain.end;
 }
 
 void Table::Append(ChainId chain, RuleView rule) {
   ChainData& c = chains_[chain];
-  const std::span<const uint32_t> words = rule.words();
-  Reserve(c, static_cast<uint32_t>(words.size()));
-  std::copy(words.begin(), words.end(), words_.begin() + c.end);
-  c.end += static_cast<uint32_t>(words.size());
-  ++c.rules;
+  const std::span<const uint16_t> halves = rule.halves();
+  uint16_t* to = Reserve(c, static_cast<uint32_t>(halves.size()));
+  std::copy(halves.begin(), halves.end(), to);
+  c.end += static_cast<uint32_t>(halves.size());
+  c.rules = c.rules + 1;
+}
+
+uint16_t* Table::OpenRule(ChainId chain, uint32_t most) {
+  ChainData& c = chains_[chain];
+  const uint32_t size = static_cast<uint32_t>(halves_.size());
+  if (c.begin == c.end) c.begin = c.end = c.limit = size;
+  if (c.end != size) return Reserve(c, most);
+  return halves_.Extend(most);
+}
+
+void Table::CloseRule(ChainId chain, uint32_t most, uint32_t halves) {
+  ChainData& c = chains_[chain];
+  if (c.limit == c.end) {  // it was opened behind all others
+    halves_.Shorten(most - halves);
+    c.limit += halves;
+  }
+  c.end += halves;
+  c.rules = c.rules + (halves > 0 ? 1 : 0);
 }
 
 void Table::Insert(ChainId chain, size_t position, RuleView rule) {
   ChainData& c = chains_[chain];
   if (position >= c.rules) return Append(chain, rule);
-  const std::span<const uint32_t> words = rule.words();
-  const uint32_t size = static_cast<uint32_t>(words.size());
+  const std::span<const uint16_t> halves = rule.halves();
+  const uint32_t size = static_cast<uint32_t>(halves.size());
   Reserve(c, size);
   uint32_t at = c.begin;
-  for (size_t i = 0; i < position; ++i) at += words_[at];
-  std::copy_backward(words_.begin() + at, words_.begin() + c.end,
-                     words_.begin() + c.end + size);
-  std::copy(words.begin(), words.end(), words_.begin() + at);
+  for (size_t i = 0; i < position; ++i) at += halves_[at];
+  std::copy_backward(halves_.data() + at, halves_.data() + c.end,
+                     halves_.data() + c.end + size);
+  std::copy(halves.begin(), halves.end(), halves_.data() + at);
   c.end += size;
-  ++c.rules;
+  c.rules = c.rules + 1;
 }
 
 void Table::Erase(ChainId chain, size_t position) {
   ChainData& c = chains_[chain];
   if (position >= c.rules) return;
   uint32_t at = c.begin;
-  for (size_t i = 0; i < position; ++i) at += words_[at];
-  const uint32_t size = words_[at];
-  std::copy(words_.begin() + at + size, words_.begin() + c.end,
-            words_.begin() + at);
+  for (size_t i = 0; i < position; ++i) at += halves_[at];
+  const uint32_t size = halves_[at];
+  std::copy(halves_.data() + at + size, halves_.data() + c.end,
+            halves_.data() + at);
   c.end -= size;
-  --c.rules;
+  c.rules = c.rules - 1;
 }
 
 void Table::ClearRules(ChainId chain) {
@@ -228,33 +299,48 @@ void Table::ClearRules(ChainId chain) {
 }
 
 void Table::RenameChain(ChainId chain, absl::string_view to) {
-  by_name_.erase(chains_[chain].name);
   chains_[chain].name = strings_->Intern(to);
-  by_name_[chains_[chain].name] = chain;
+  Reindex(std::max<size_t>(16, live_chains_ * 2));
 }
 
 void Table::Compact() {
-  std::vector<uint32_t> packed;
+  bool exact = true;
+  uint32_t at = 0;
+  const std::vector<ChainId> order = chains();
   size_t total = 0;
-  for (const ChainData& c : chains_) total += c.end - c.begin;
-  packed.reserve(total);
-  order_ = chains();
-  for (ChainId id : order_) {
-    ChainData& c = chains_[id];
-    const uint32_t begin = static_cast<uint32_t>(packed.size());
-    packed.insert(packed.end(), words_.begin() + c.begin,
-                  words_.begin() + c.end);
-    c.begin = begin;
-    c.end = c.limit = static_cast<uint32_t>(packed.size());
+  for (ChainId id : order) {
+    const ChainData& c = chains_[id];
+    if (c.begin != c.end) {
+      exact = exact && c.begin == at && c.end == c.limit;
+      at = c.end;
+    }
+    total += c.end - c.begin;
   }
-  words_ = std::move(packed);
+  if (!exact || total != halves_.size()) {
+    GrowingArray<uint16_t> packed;
+    packed.Reserve(total);
+    for (ChainId id : order) {
+      ChainData& c = chains_[id];
+      const uint32_t begin = static_cast<uint32_t>(packed.size());
+      const uint32_t size = c.end - c.begin;
+      std::copy_n(halves_.data() + c.begin, size, packed.Extend(size));
+      c.begin = begin;
+      c.end = c.limit = begin + size;
+    }
+    halves_ = std::move(packed);
+  }
+  halves_.ShrinkToFit();
+  chains_.ShrinkToFit();
+  order_.ShrinkToFit();
+  if (live_chains_ * 2 < slots_.size()) {
+    Reindex(std::max<size_t>(16, live_chains_ * 4 / 3 + 2));
+  }
 }
 
 size_t Table::memory_bytes() const {
-  return words_.capacity() * sizeof(uint32_t) +
-         chains_.capacity() * sizeof(ChainData) +
-         order_.capacity() * sizeof(ChainId) +
-         by_name_.capacity() * (sizeof(std::pair<StringId, ChainId>) + 1);
+  return halves_.memory_bytes() + chains_.memory_bytes() +
+         order_.memory_bytes() + slots_.memory_bytes() +
+         counters_.capacity() * (sizeof(std::pair<ChainId, Counters>) + 1);
 }
 
 Ruleset Ruleset::Clone() const {
@@ -289,6 +375,11 @@ const Table* Ruleset::table(TableId id) const {
 }
 Table* Ruleset::table(TableId id) {
   return tables_[static_cast<int>(id)].get();
+}
+
+void Ruleset::Compact() {
+  strings_->Compact();
+  for (TableId id : order_) table(id)->Compact();
 }
 
 size_t Ruleset::rule_count() const {

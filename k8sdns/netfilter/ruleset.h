@@ -12,10 +12,10 @@
 //     for (OpView op : rule.ops())
 //       if (op.kind() == OpKind::kSetMark) op.As<MarkTarget>().value ...
 //
-// Storage: a table is one array of words; a rule is its ops one after another,
-// each with trailing zeros dropped; names and comments are interned. Views
-// point into the table: changing it invalidates them. A const Ruleset may be
-// read from any number of threads.
+// Storage: a table is one array of 16-bit halves; a rule is its ops one after
+// another, each with trailing zeros dropped; names and comments are interned.
+// Views point into the table: changing it invalidates them. A const Ruleset may
+// be read from any number of threads.
 #ifndef K8SDNS_NETFILTER_RULESET_H_
 #define K8SDNS_NETFILTER_RULESET_H_
 
@@ -34,6 +34,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/net/ip_address.h"
+#include "k8sdns/netfilter/growing_array.h"
 #include "k8sdns/netfilter/ops.h"
 #include "k8sdns/netfilter/string_pool.h"
 
@@ -73,7 +74,7 @@ class OpView {
   T As() const {
     static_assert(std::is_trivially_copyable_v<T>);
     T value{};
-    const size_t stored = size_t{data_[1]} * 4 - 2;
+    const size_t stored = size_bytes() - 2;
     // A stored op lacks only trailing zeros, which `value` must then have.
     std::memset(static_cast<void*>(&value), 0, sizeof(T));
     std::memcpy(static_cast<void*>(&value), data_ + 2,
@@ -82,17 +83,17 @@ class OpView {
   }
 
   // How the next op is found.
-  size_t size_bytes() const { return size_t{data_[1]} * 4; }
+  size_t size_bytes() const { return size_t{data_[1]} * 2; }
   const uint8_t* data() const { return data_; }
 
  private:
-  const uint8_t* data_;  // kind, size in words, then the op
+  const uint8_t* data_;  // kind, size in halves, then the op
 };
 
 // A stored rule.
 class RuleView {
  public:
-  explicit RuleView(const uint32_t* words) : words_(words) {}
+  explicit RuleView(const uint16_t* halves) : halves_(halves) {}
 
   class OpRange {
    public:
@@ -121,8 +122,8 @@ class RuleView {
 
   // All ops in printing order; the target, if there is one, is the last.
   OpRange ops() const {
-    const uint8_t* p = reinterpret_cast<const uint8_t*>(words_ + 1);
-    return OpRange(p, p + (size_words() - 1) * 4);
+    const uint8_t* p = reinterpret_cast<const uint8_t*>(halves_ + 1);
+    return OpRange(p, p + (size_halves() - 1) * 2);
   }
   // The first op of type T, if there is one.
   template <typename T>
@@ -135,25 +136,27 @@ class RuleView {
   // The target op; nullopt for a rule without target.
   std::optional<OpView> target() const;
 
-  uint32_t size_words() const { return words_[0]; }
-  std::span<const uint32_t> words() const { return {words_, size_words()}; }
+  // The rule as it is stored, in 16-bit halves.
+  uint32_t size_halves() const { return halves_[0]; }
+  std::span<const uint16_t> halves() const { return {halves_, size_halves()}; }
 
   friend bool operator==(const RuleView& a, const RuleView& b) {
-    return a.size_words() == b.size_words() &&
-           std::memcmp(a.words_, b.words_, a.size_words() * 4) == 0;
+    return a.size_halves() == b.size_halves() &&
+           std::memcmp(a.halves_, b.halves_, a.size_halves() * 2) == 0;
   }
 
  private:
-  const uint32_t* words_;  // size in words, then the ops
+  const uint16_t* halves_;  // size in halves, then the ops
 };
 
 // Builds one rule; reuse it by Clear() to save allocations. Add ops in
-// printing order.
+// printing order. The ops of a rule take at most 128 KiB; iptables' own limit
+// of 255 words a line stays far below.
 class RuleBuilder {
  public:
   RuleBuilder() { Clear(); }
 
-  void Clear() { words_.assign(1, 1); }
+  void Clear() { halves_.assign(1, 1); }
   template <typename T>
   RuleBuilder& Add(const T& op) {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -166,10 +169,13 @@ class RuleBuilder {
   // Adds an op by its bytes: `size` is that of the struct of `kind`.
   void AddBytes(OpKind kind, const uint8_t* bytes, size_t size);
 
-  RuleView view() const { return RuleView(words_.data()); }
+  RuleView view() const { return RuleView(halves_.data()); }
 
  private:
-  std::vector<uint32_t> words_;
+  // Room for an op of so many halves.
+  uint16_t* Extend(size_t halves);
+
+  std::vector<uint16_t> halves_;
 };
 
 // Index of a chain in its table. Stays valid until the chain is removed.
@@ -184,6 +190,8 @@ class Table {
   // Adds an empty chain behind the others, or returns the one of that name.
   ChainId AddChain(absl::string_view name);
   ChainId AddChain(StringId name);
+  // The same for a name that no chain of the table has.
+  ChainId AddNewChain(StringId name);
   // nullopt if there is none. O(1).
   std::optional<ChainId> FindChain(absl::string_view name) const;
   std::optional<ChainId> FindChain(StringId name) const;
@@ -194,6 +202,9 @@ class Table {
   // The chains in the order in which they were declared.
   std::vector<ChainId> chains() const;
   size_t chain_count() const { return live_chains_; }
+  // Ids are below; those of removed chains are not live.
+  ChainId chain_limit() const { return static_cast<ChainId>(chains_.size()); }
+  bool is_live(ChainId chain) const { return chains_[chain].live; }
   absl::string_view name(ChainId chain) const {
     return strings_->Get(chains_[chain].name);
   }
@@ -220,29 +231,29 @@ class Table {
    public:
     class iterator {
      public:
-      explicit iterator(const uint32_t* words) : words_(words) {}
-      RuleView operator*() const { return RuleView(words_); }
+      explicit iterator(const uint16_t* halves) : halves_(halves) {}
+      RuleView operator*() const { return RuleView(halves_); }
       iterator& operator++() {
-        words_ += *words_;
+        halves_ += *halves_;
         return *this;
       }
       friend bool operator==(const iterator&, const iterator&) = default;
 
      private:
-      const uint32_t* words_;
+      const uint16_t* halves_;
     };
-    RuleRange(const uint32_t* begin, const uint32_t* end)
+    RuleRange(const uint16_t* begin, const uint16_t* end)
         : begin_(begin), end_(end) {}
     iterator begin() const { return iterator(begin_); }
     iterator end() const { return iterator(end_); }
 
    private:
-    const uint32_t* begin_;
-    const uint32_t* end_;
+    const uint16_t* begin_;
+    const uint16_t* end_;
   };
   RuleRange rules(ChainId chain) const {
     const ChainData& c = chains_[chain];
-    return RuleRange(words_.data() + c.begin, words_.data() + c.end);
+    return RuleRange(halves_.data() + c.begin, halves_.data() + c.end);
   }
 
   // Amortised O(size of the rule).
@@ -250,6 +261,11 @@ class Table {
   void Append(ChainId chain, const RuleBuilder& rule) {
     Append(chain, rule.view());
   }
+  // Appends in place: room for a rule of up to `most` halves at the end of the
+  // chain, until CloseRule() says how many it took, 0 for no rule. Nothing else
+  // may be done to the table between the two.
+  uint16_t* OpenRule(ChainId chain, uint32_t most);
+  void CloseRule(ChainId chain, uint32_t most, uint32_t halves);
   // `position` counts from 0; beyond the end appends. O(size of the chain).
   void Insert(ChainId chain, size_t position, RuleView rule);
   // Removes rule `position`, counted from 0. O(size of the chain).
@@ -267,24 +283,34 @@ class Table {
  private:
   struct ChainData {
     StringId name = 0;
-    Policy policy = Policy::kNone;
-    bool live = false;
-    // Words begin..end hold the rules; up to limit is room to grow.
+    // Halves begin..end hold the rules; up to limit is room to grow.
     uint32_t begin = 0;
     uint32_t end = 0;
     uint32_t limit = 0;
-    uint32_t rules = 0;
+    uint32_t rules : 29 = 0;
+    Policy policy : 2 = Policy::kNone;
+    bool live : 1 = false;
   };
-  void Reserve(ChainData& chain, uint32_t words);
+  static constexpr uint32_t kFree = 0xffffffff;
+
+  uint16_t* Reserve(ChainData& chain, uint32_t halves);
+  size_t SlotOf(StringId name) const {
+    return static_cast<size_t>(uint64_t{name * 2654435769u} * slots_.size() >>
+                               32);
+  }
+  void Index(ChainId chain);
+  void SetOrder(const std::vector<ChainId>& order);
+  void Reindex(size_t slots);
   void Rebind(StringPool* strings) { strings_ = strings; }
   friend class Ruleset;
 
   TableId id_;
   StringPool* strings_;
-  std::vector<uint32_t> words_;
-  std::vector<ChainData> chains_;
-  std::vector<ChainId> order_;
-  absl::flat_hash_map<StringId, ChainId> by_name_;
+  GrowingArray<uint16_t> halves_;
+  GrowingArray<ChainData> chains_;
+  GrowingArray<ChainId> order_;  // empty: that of the ids
+  GrowingArray<ChainId> slots_;  // open addressing by name; kFree
+  size_t used_slots_ = 0;        // removed chains too
   absl::flat_hash_map<ChainId, Counters> counters_;  // those not zero
   size_t live_chains_ = 0;
 };
@@ -323,6 +349,9 @@ class Ruleset {
   void set_final_comments(std::string text) {
     comments_[kTableCount] = std::move(text);
   }
+
+  // Gives back the memory that growth took too much: O(rules).
+  void Compact();
 
   size_t rule_count() const;
   // Heap memory of rules, chains and names.

@@ -1,30 +1,99 @@
 #include "k8sdns/netfilter/string_pool.h"
 
-#include "absl/hash/hash.h"
+#include <cstring>
 
 namespace k8sdns::netfilter {
 namespace {
 
-size_t HashOf(absl::string_view text) {
-  return absl::Hash<absl::string_view>()(text);
+uint64_t Load64(const char* p) {
+  uint64_t v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
 }
+
+// Multiplies to 128 bits and folds them, as wyhash does.
+uint64_t Mix(uint64_t a, uint64_t b) {
+  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+bool SameText(const char* a, const char* b, size_t size) {
+  if (size < 8) return std::memcmp(a, b, size) == 0;
+  uint64_t differs = Load64(a + size - 8) ^ Load64(b + size - 8);
+  for (size_t i = 0; i + 8 < size; i += 8) {
+    differs |= Load64(a + i) ^ Load64(b + i);
+  }
+  return differs == 0;
+}
+
+constexpr uint64_t kOdd1 = 0xa0761d6478bd642fULL;
+constexpr uint64_t kOdd2 = 0xe7037ed1a0b428dbULL;
+// Fullness, in fourths.
+constexpr size_t kFull = 3;
 
 }  // namespace
 
-StringPool::StringPool() : offsets_({0, 0}), slots_(64, 0) {}
+// The seed differs between processes, so that nobody can prepare names that
+// collide. Ids do not depend on it.
+StringPool::StringPool() : seed_(reinterpret_cast<uintptr_t>(this) ^ kOdd2) {
+  offsets_.push_back(0);
+  offsets_.push_back(0);
+  slots_.Assign(64, 0);
+  tags_.Assign(64, kFree);
+}
+
+uint64_t StringPool::Hash(absl::string_view text) const {
+  const char* p = text.data();
+  size_t left = text.size();
+  uint64_t h = Mix(seed_ ^ left, kOdd1);
+  if (left < 8) {
+    uint64_t v = 0;
+    if (left > 0) std::memcpy(&v, p, left);
+    return Mix(h ^ v, kOdd2);
+  }
+  while (left > 16) {
+    h = Mix(Load64(p) ^ kOdd1, Load64(p + 8) ^ h);
+    p += 16;
+    left -= 16;
+  }
+  // The last 16 bytes, some of them perhaps a second time.
+  const char* end = p + left;
+  if (text.size() >= 16) {
+    return Mix(Load64(end - 16) ^ kOdd2, Load64(end - 8) ^ h);
+  }
+  return Mix(Load64(p) ^ kOdd2, Load64(end - 8) ^ h);
+}
+
+size_t StringPool::FindSlot(absl::string_view text, uint64_t hash) const {
+  size_t i = SlotOf(hash);
+  const uint8_t tag = TagOf(hash);
+  for (; tags_[i] != kFree; i = i + 1 == slots_.size() ? 0 : i + 1) {
+    if (tags_[i] != tag) continue;
+    const absl::string_view other = Get(slots_[i]);
+    if (other.size() == text.size() &&
+        SameText(other.data(), text.data(), text.size())) {
+      break;
+    }
+  }
+  return i;
+}
 
 StringId StringPool::Intern(absl::string_view text) {
   if (text.empty()) return 0;
-  if (size() * 4 >= slots_.size() * 3) Grow(slots_.size() * 2);
-  const size_t mask = slots_.size() - 1;
-  size_t i = HashOf(text) & mask;
-  while (slots_[i] != 0) {
-    if (Get(slots_[i]) == text) return slots_[i];
-    i = (i + 1) & mask;
-  }
+  bool added;
+  return Intern(text, Hash(text), &added);
+}
+
+StringId StringPool::Intern(absl::string_view text, uint64_t hash,
+                            bool* added) {
+  if (size() * 4 >= slots_.size() * kFull) Rehash(slots_.size() * 2);
+  const size_t slot = FindSlot(text, hash);
+  *added = tags_[slot] == kFree;
+  if (!*added) return slots_[slot];
   const StringId id = static_cast<StringId>(size());
-  slots_[i] = id;
-  text_.append(text.data(), text.size());
+  slots_[slot] = id;
+  tags_[slot] = TagOf(hash);
+  std::memcpy(text_.Extend(text.size()), text.data(), text.size());
   offsets_.push_back(static_cast<uint32_t>(text_.size()));
   return id;
 }
@@ -32,34 +101,48 @@ StringId StringPool::Intern(absl::string_view text) {
 StringId StringPool::Find(absl::string_view text, bool* found) const {
   *found = true;
   if (text.empty()) return 0;
-  const size_t mask = slots_.size() - 1;
-  for (size_t i = HashOf(text) & mask; slots_[i] != 0; i = (i + 1) & mask) {
-    if (Get(slots_[i]) == text) return slots_[i];
-  }
-  *found = false;
-  return 0;
+  const StringId id = Find(text, Hash(text));
+  *found = id != 0;
+  return id;
+}
+
+StringId StringPool::Find(absl::string_view text, uint64_t hash) const {
+  const size_t slot = FindSlot(text, hash);
+  return tags_[slot] == kFree ? 0 : slots_[slot];
 }
 
 void StringPool::Reserve(size_t texts, size_t bytes) {
-  text_.reserve(text_.size() + bytes);
-  offsets_.reserve(offsets_.size() + texts);
-  size_t slots = slots_.size();
-  while ((size() + texts) * 4 >= slots * 3) slots *= 2;
-  if (slots != slots_.size()) Grow(slots);
+  text_.Reserve(text_.size() + bytes);
+  offsets_.Reserve(offsets_.size() + texts);
+  const size_t slots = (size() + texts) * 4 / kFull + 2;
+  if (slots > slots_.size()) Rehash(slots);
 }
 
-void StringPool::Grow(size_t slots) {
-  slots_.assign(slots, 0);
-  const size_t mask = slots_.size() - 1;
+void StringPool::Compact() {
+  text_.ShrinkToFit();
+  offsets_.ShrinkToFit();
+  const size_t slots = size() * 4 / kFull + 2;
+  // A little too large is not worth the time.
+  if (slots_.size() > 2 * slots && slots_.size() > 64) Rehash(slots);
+}
+
+void StringPool::Rehash(size_t slots) {
+  slots_.Assign(slots, 0);
+  tags_.Assign(slots, kFree);
   for (StringId id = 1; id < size(); ++id) {
-    size_t i = HashOf(Get(id)) & mask;
-    while (slots_[i] != 0) i = (i + 1) & mask;
+    const uint64_t hash = Hash(Get(id));
+    size_t i = SlotOf(hash);
+    while (tags_[i] != kFree) {
+      if (++i == slots_.size()) i = 0;
+    }
     slots_[i] = id;
+    tags_[i] = TagOf(hash);
   }
 }
 
 size_t StringPool::memory_bytes() const {
-  return text_.capacity() + (offsets_.capacity() + slots_.capacity()) * 4;
+  return text_.memory_bytes() + offsets_.memory_bytes() +
+         slots_.memory_bytes() + tags_.memory_bytes();
 }
 
 }  // namespace k8sdns::netfilter

@@ -6,10 +6,9 @@
 
 #include "k8sdns/netfilter/match_ops.h"
 #include "k8sdns/netfilter/op_kind.h"
+#include "k8sdns/netfilter/packed.h"
 
 namespace k8sdns::netfilter {
-
-#pragma pack(push, 2)
 
 // ---- targets ----
 
@@ -31,11 +30,11 @@ struct QueueTarget {
 };
 struct JumpTarget {
   static constexpr OpKind kKind = OpKind::kJump;
-  StringId chain = 0;
+  Packed<StringId> chain = 0;
 };
 struct GotoTarget {
   static constexpr OpKind kKind = OpKind::kGoto;
-  StringId chain = 0;
+  Packed<StringId> chain = 0;
 };
 
 struct RejectTarget {
@@ -70,10 +69,10 @@ struct NatRange {
   uint8_t flags = 0;  // NatFlag
   uint8_t unused = 0;
   uint16_t first_port = 0;
-  uint32_t first[4] = {};
-  uint16_t last_port = 0;  // only with kNatHasPortRange
-  uint16_t base_port = 0;  // only with kNatHasBasePort
-  uint32_t last[4] = {};   // only with kNatHasAddressRange
+  Packed<uint32_t> first[4] = {};
+  uint16_t last_port = 0;         // only with kNatHasPortRange
+  uint16_t base_port = 0;         // only with kNatHasBasePort
+  Packed<uint32_t> last[4] = {};  // only with kNatHasAddressRange
 };
 struct DnatTarget : NatRange {
   static constexpr OpKind kKind = OpKind::kDnat;
@@ -102,8 +101,8 @@ struct NetmapTarget : AddressMask {
 struct MarkTarget {
   static constexpr OpKind kKind = OpKind::kSetMark;
   uint8_t unused[2] = {};
-  uint32_t value = 0;
-  uint32_t mask = 0;
+  Packed<uint32_t> value = 0;
+  Packed<uint32_t> mask = 0;
 };
 
 // xt_CONNMARK revision 2.
@@ -116,9 +115,9 @@ struct ConnmarkTarget {
   enum Mode : uint8_t { kSet, kSave, kRestore };
   uint8_t mode = kSet;
   uint8_t unused = 0;
-  uint32_t ct_value = 0;
-  uint32_t ct_mask = 0;
-  uint32_t mask = 0;
+  Packed<uint32_t> ct_value = 0;
+  Packed<uint32_t> ct_mask = 0;
+  Packed<uint32_t> mask = 0;
   uint8_t shift_right = 0;  // else left
   uint8_t shift_bits = 0;
 };
@@ -127,7 +126,7 @@ struct ConnmarkTarget {
 struct SetTarget {
   static constexpr OpKind kKind = OpKind::kChangeSet;
   struct Change {
-    StringId name = 0;
+    Packed<StringId> name = 0;
     uint8_t dimensions = 0;  // 0: not asked
     uint8_t sources = 0;     // as in SetMatch
   };
@@ -136,7 +135,7 @@ struct SetTarget {
   Change add;
   Change remove;
   Change map;
-  uint32_t timeout_s = 0;
+  Packed<uint32_t> timeout_s = 0;
   uint8_t map_mark = 0;
   uint8_t map_priority = 0;
   uint8_t map_queue = 0;
@@ -156,8 +155,8 @@ struct CtTarget {
   uint8_t flags = 0;
   uint8_t unused = 0;
   uint16_t zone = 0;
-  StringId helper = 0;
-  StringId timeout = 0;
+  Packed<StringId> helper = 0;
+  Packed<StringId> timeout = 0;
   uint16_t events = 0;              // bits of enum ip_conntrack_events
   uint16_t expectation_events = 0;  // bit 0: new
 };
@@ -173,16 +172,16 @@ struct LogTarget {
   };
   uint8_t level = 4;
   uint8_t flags = 0;
-  StringId prefix = 0;
+  Packed<StringId> prefix = 0;
 };
 
 struct NflogTarget {
   static constexpr OpKind kKind = OpKind::kNflog;
   uint16_t group = 0;
-  StringId prefix = 0;
-  uint32_t size = 0;       // --nflog-size or --nflog-range
-  uint16_t threshold = 0;  // 0: not given
-  uint8_t has_size = 0;    // --nflog-size
+  Packed<StringId> prefix = 0;
+  Packed<uint32_t> size = 0;  // --nflog-size or --nflog-range
+  uint16_t threshold = 0;     // 0: not given
+  uint8_t has_size = 0;       // --nflog-size
   uint8_t unused = 0;
 };
 
@@ -224,7 +223,7 @@ struct HlTarget : TtlTargetBase {
 struct ClassifyTarget {
   static constexpr OpKind kKind = OpKind::kClassify;
   uint8_t unused[2] = {};
-  uint32_t handle = 0;  // major in the upper 16 bits
+  Packed<uint32_t> handle = 0;  // major in the upper 16 bits
 };
 
 // Hands the packet to user space; its verdict is not known.
@@ -241,10 +240,8 @@ struct UnknownTarget {
   static constexpr OpKind kKind = OpKind::kUnknownTarget;
   uint8_t is_goto = 0;
   uint8_t unused = 0;
-  StringId text = 0;
+  Packed<StringId> text = 0;
 };
-
-#pragma pack(pop)
 
 }  // namespace k8sdns::netfilter
 
