@@ -112,6 +112,9 @@ void BM_Parse(benchmark::State& state) {
     benchmark::DoNotOptimize(rules);
   }
   state.SetBytesProcessed(state.iterations() * text.size());
+  state.counters["GB_per_s"] =
+      benchmark::Counter(1e-9 * static_cast<double>(text.size()),
+                         benchmark::Counter::kIsIterationInvariantRate);
   state.counters["rules"] = static_cast<double>(rules);
   state.counters["bytes_per_rule"] =
       static_cast<double>(memory) / static_cast<double>(rules);

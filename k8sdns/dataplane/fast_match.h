@@ -12,27 +12,31 @@
 
 namespace k8sdns::dataplane {
 
-// The bytes of a stored op: kind, size in words, and the struct without its
-// trailing zeros.
+// The bytes of a stored op: kind, size in halves, and the struct without the
+// halves at its end that are zero.
 class StoredOp {
  public:
   explicit StoredOp(netfilter::OpView op)
       : data_(op.data()), size_(op.size_bytes()) {}
 
   // Fields at an offset in the struct.
-  uint8_t Byte(size_t at) const { return data_[2 + at]; }  // at 0 or 1
-  uint16_t Half(size_t at) const { return Load<uint16_t>(at); }
-  uint32_t Word(size_t at) const { return Load<uint32_t>(at); }
-
- private:
-  template <typename T>
-  T Load(size_t at) const {
-    if (2 + at + sizeof(T) > size_) return 0;
-    T value;
-    std::memcpy(&value, data_ + 2 + at, sizeof(T));
+  uint8_t Byte(size_t at) const { return 2 + at < size_ ? data_[2 + at] : 0; }
+  uint16_t Half(size_t at) const {
+    uint16_t value = 0;
+    if (2 + at < size_) std::memcpy(&value, data_ + 2 + at, sizeof(value));
+    return value;
+  }
+  uint32_t Word(size_t at) const {
+    uint32_t value = 0;
+    if (2 + at + sizeof(value) <= size_) {
+      std::memcpy(&value, data_ + 2 + at, sizeof(value));
+    } else if (2 + at < size_) {
+      std::memcpy(&value, data_ + 2 + at, 2);  // the rest was zero
+    }
     return value;
   }
 
+ private:
   const uint8_t* data_;
   size_t size_;
 };

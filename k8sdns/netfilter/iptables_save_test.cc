@@ -77,6 +77,31 @@ TEST(ParseIptablesSave, BadInputIsRefusedNotLost) {
   EXPECT_FALSE(ParseIptablesSave(nul, IpFamily::kIpv4).ok());
 }
 
+TEST(ParseIptablesSave, ErrorsAmongFastLinesSayWhere) {
+  std::string text = "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n";
+  for (int i = 0; i < 20; ++i) {
+    absl::StrAppend(&text, "-A KUBE-SERVICES -s 10.0.0.", i,
+                    "/32 -j KUBE-MARK-MASQ\n");
+  }
+  const std::string dnat =
+      "-A KUBE-MARK-MASQ -p tcp -j DNAT --to-destination 10.0.0.1:80\n";
+  std::vector<ParseError> errors;
+  EXPECT_TRUE(
+      ParseIptablesSave(
+          absl::StrCat(text, "-A OUTPUT -j KUBE-SERVICES\n", dnat, "COMMIT\n"),
+          IpFamily::kIpv4, {}, &errors)
+          .ok());
+  EXPECT_FALSE(
+      ParseIptablesSave(absl::StrCat(text, "-A POSTROUTING -j KUBE-SERVICES\n",
+                                     dnat, "COMMIT\n", std::string(80, '#')),
+                        IpFamily::kIpv4, {}, &errors)
+          .ok());
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].line, 25);
+  EXPECT_EQ(errors[0].token, "DNAT");
+  EXPECT_THAT(errors[0].message, HasSubstr("POSTROUTING"));
+}
+
 // The fast reader gives what the general one gives, or leaves the line.
 TEST(ParseIptablesSave, FastLinesAreTheSame) {
   const std::vector<std::string> parts = {
@@ -100,6 +125,7 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
       " -j RETURN",
       " -j DROP",
       " -j X",
+      " -j KUBE-MARK-MASQ",
       " -j MARK --set-xmark 0x4000/0x4000",
       " -j DNAT --to-destination 10.0.0.1:80",
       " -j MASQUERADE"};
@@ -108,8 +134,11 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
     for (const std::string& a : parts) {
       for (const std::string& b : parts) {
         for (const std::string& c : parts) {
+          // What stands near the end of a text is not read fast.
           const std::string text =
-              InTable(table, absl::StrCat("-A X", a, b, c));
+              absl::StrCat("*", table, "\n:X - [0:0]\n:KUBE-SERVICES - [0:0]\n",
+                           ":KUBE-MARK-MASQ - [0:0]\n-A KUBE-SERVICES", a, b, c,
+                           "\nCOMMIT\n# ", std::string(80, '-'), "\n");
           ParseOptions slow;
           slow.slow = true;
           const auto fast = ParseIptablesSave(text, IpFamily::kIpv4);
