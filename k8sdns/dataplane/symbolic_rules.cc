@@ -70,7 +70,9 @@ bool NeedsConntrack(OpKind kind) {
   }
 }
 
-FieldValue WordsToValue(IpFamily family, const uint32_t* words) {
+// Of an op's address, or of words in memory.
+template <typename Word>
+FieldValue WordsToValue(IpFamily family, const Word* words) {
   uint32_t copy[4];
   std::copy(words, words + 4, copy);
   return ToValue(netfilter::LoadAddress(family, copy));
@@ -513,7 +515,7 @@ void SymbolicRuleset::CompileMatch(OpView op, SymbolicRule& rule) const {
       if (m.nth || rule.random) return AddOpaque(op, true, rule);
       rule.random = true;
       rule.probability =
-          m.invert ? (uint32_t{1} << 31) - m.probability : m.probability;
+          m.invert ? (uint32_t{1} << 31) - m.probability : +m.probability;
       return;
     }
     case OpKind::kRecent: {
