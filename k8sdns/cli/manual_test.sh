@@ -46,7 +46,7 @@ for command in $commands; do
   expect_completion "$command" "${command:0:1}"
   help="$("$program" "$command" --help)" || fail "k8sdns $command --help"
   [[ "$help" == *$'\nExample:\n  '*"k8sdns $command"* ]] || fail "k8sdns $command --help has no example"
-  for flag in $(grep -oE '^ +(-[a-z], )?--[a-z-]+' <<<"$help" | grep -oE -e '--[a-z-]+'); do
+  for flag in $(grep -oE '^ +(-[a-z], )?--[a-z0-9-]+' <<<"$help" | grep -oE -e '--[a-z0-9-]+'); do
     [[ "$flag" == --help ]] && continue
     expect_in "${flag//-/\\-}" "$man_page"
     expect_in "$flag" "$zsh_completion"
