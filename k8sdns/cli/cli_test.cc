@@ -155,6 +155,20 @@ TEST(CliTest, WalkStartsAnywhereAndDraws) {
               HasSubstr("--output: found \"poem\""));
 }
 
+TEST(CliTest, GraphDrawsTheChainsOfADump) {
+  const Result dump = RunWords({"compile", "-f", kCluster, "-n",
+                                "ip-172-31-20-20.us-east-2.compute.internal"});
+  const Result dot = RunWords({"graph", "--rules", "-"}, dump.out);
+  EXPECT_EQ(dot.code, kOk) << dot.err;
+  EXPECT_THAT(dot.out, StartsWith("digraph"));
+  EXPECT_THAT(dot.out, HasSubstr("KUBE-SEP-VMNICV4GUKMZMBOY"));
+  EXPECT_THAT(
+      RunWords({"graph", "--rules", "-", "-o", "mermaid"}, dump.out).out,
+      StartsWith("flowchart"));
+  EXPECT_THAT(RunWords({"graph", "--rules", "-", "--table", "x"}, dump.out).err,
+              HasSubstr("--table: found \"x\""));
+}
+
 TEST(CliTest, ModesSaysWhereIptablesAndIpvsDiffer) {
   const Result all = RunWords({"modes", "-f", kCluster});
   EXPECT_EQ(all.code, kFindings) << all.err;

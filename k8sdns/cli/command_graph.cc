@@ -1,3 +1,4 @@
+#include <optional>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
@@ -6,8 +7,40 @@
 #include "k8sdns/diagram/diagram.h"
 #include "k8sdns/fabric/fabric.h"
 #include "k8sdns/fabric/fabric_diagram.h"
+#include "k8sdns/netfilter/chain_graph.h"
 
 namespace k8sdns::cli {
+namespace {
+
+// The chains of one table of a dump.
+int GraphChains(const Args& args, absl::string_view format, Streams streams) {
+  if (format != "dot" && format != "mermaid") {
+    return Fail(streams, absl::StrCat("--output: found \"", format,
+                                      "\", with --rules expected dot or "
+                                      "mermaid"));
+  }
+  const std::optional<netfilter::TableId> id =
+      netfilter::FindTable(args.Get("table"));
+  if (!id) {
+    return Fail(streams, absl::StrCat("--table: found \"", args.Get("table"),
+                                      "\", expected raw, mangle, nat, filter "
+                                      "or security"));
+  }
+  const bool v6 = args.Get("family") == "6";
+  absl::StatusOr<netfilter::Ruleset> rules = LoadRules(
+      args.Get("rules"), v6 ? IpFamily::kIpv6 : IpFamily::kIpv4, args, streams);
+  if (!rules.ok()) return Fail(streams, rules.status().message());
+  const netfilter::Table* table = rules->table(*id);
+  if (table == nullptr) {
+    return Fail(streams, absl::StrCat(args.Get("rules"), ": has no table ",
+                                      args.Get("table")));
+  }
+  const netfilter::ChainGraph graph(*table);
+  streams.out << (format == "dot" ? graph.ToDot() : graph.ToMermaid());
+  return kOk;
+}
+
+}  // namespace
 
 int RunGraph(const Args& args, Streams streams) {
   const std::string format = args.Get("output");
@@ -17,6 +50,7 @@ int RunGraph(const Args& args, Streams streams) {
                 absl::StrCat("--output: found \"", format,
                              "\", expected dot, mermaid, svg or html"));
   }
+  if (args.Has("rules")) return GraphChains(args, format, streams);
   absl::StatusOr<Cluster> cluster = LoadCluster(args.GetAll("file"), streams);
   if (!cluster.ok()) return Fail(streams, cluster.status().message());
   absl::StatusOr<fabric::FabricOptions> options = ReadFabricOptions(args);

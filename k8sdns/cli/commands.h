@@ -299,11 +299,20 @@ inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,
     kNetworkFlag,
     {"output", 'o', "FORMAT", "dot, mermaid, svg or html", "dot"},
+    {"rules", 0, "FILE",
+     "instead of the network: how the chains of this iptables-save dump call "
+     "each other (dot, mermaid)"},
+    {"table", 0, "TABLE", "of the dump", "nat"},
+    {"family", 0, "4|6", "the dump is of iptables or of ip6tables", "4"},
+    {"variant", 0, "VARIANT", "the spelling of legacy or nft", "legacy"},
 };
 inline constexpr Command kGraphCommand = {
-    "graph",     "the network of Pods and nodes, as a picture",
-    "",          "k8sdns graph -f cluster.yaml -o svg > network.svg",
-    kGraphFlags, &RunGraph};
+    "graph",
+    "the network of Pods and nodes, or the chains of a dump, as a picture",
+    "",
+    "k8sdns graph -f cluster.yaml -o svg > network.svg",
+    kGraphFlags,
+    &RunGraph};
 
 int RunGenerate(const Args& args, Streams streams);
 inline constexpr Flag kGenerateFlags[] = {
