@@ -13,6 +13,7 @@
 namespace k8sdns::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -165,6 +166,21 @@ TEST(CliTest, GraphDrawsTheChainsOfADump) {
   EXPECT_THAT(
       RunWords({"graph", "--rules", "-", "-o", "mermaid"}, dump.out).out,
       StartsWith("flowchart"));
+  EXPECT_THAT(RunWords({"graph", "--rules", "-", "-o", "svg"}, dump.out).out,
+              StartsWith("<svg "));
+  EXPECT_THAT(RunWords({"trace", "--rules", "-", "--in", "eth0", "--address",
+                        "eth0=172.31.20.20/24", "--src", "172.31.20.9", "--dst",
+                        "10.96.0.10", "--proto", "udp", "--dport", "53", "-o",
+                        "mermaid"},
+                       dump.out)
+                  .out,
+              AllOf(StartsWith("flowchart"), HasSubstr("KUBE-SERVICES")));
+  const Result diff =
+      RunWords({"diff", "--expected", kCluster, "--actual", "-", "--node",
+                "ip-172-31-20-20.us-east-2.compute.internal", "-o", "html"},
+               dump.out);
+  EXPECT_EQ(diff.code, kOk) << diff.err;
+  EXPECT_THAT(diff.out, HasSubstr("Nothing differs"));
   EXPECT_THAT(RunWords({"graph", "--rules", "-", "--table", "x"}, dump.out).err,
               HasSubstr("--table: found \"x\""));
 }

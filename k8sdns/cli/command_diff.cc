@@ -6,9 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "k8sdns/cli/commands.h"
 #include "k8sdns/cli/inputs.h"
+#include "k8sdns/cli/picture.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
 #include "k8sdns/journey/drift.h"
 #include "k8sdns/journey/drift_json.h"
+#include "k8sdns/journey/pictures.h"
 #include "k8sdns/netfilter/ipset_save.h"
 
 namespace k8sdns::cli {
@@ -47,9 +49,11 @@ absl::StatusOr<journey::NodeDump> LoadDump(const Args& args, Streams streams) {
 
 int RunDiff(const Args& args, Streams streams) {
   const std::string format = args.Get("output");
-  if (format != "text" && format != "json") {
-    return Fail(streams, absl::StrCat("--output: found \"", format,
-                                      "\", expected text or json"));
+  if (format != "text" && format != "json" && !IsPicture(format)) {
+    return Fail(streams,
+                absl::StrCat("--output: found \"", format,
+                             "\", expected text, json, dot, mermaid, svg or "
+                             "html"));
   }
   if (!args.positional().empty()) {
     return Fail(streams,
@@ -84,6 +88,8 @@ int RunDiff(const Args& args, Streams streams) {
     absl::StatusOr<std::string> json = journey::DriftToJson(*drift);
     if (!json.ok()) return Fail(streams, json.status().message());
     streams.out << *json;
+  } else if (IsPicture(format)) {
+    streams.out << Draw(journey::DiagramOf(*drift), format);
   } else {
     PrintText(streams, drift->ToString());
   }

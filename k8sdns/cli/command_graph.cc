@@ -4,9 +4,10 @@
 #include "absl/strings/str_cat.h"
 #include "k8sdns/cli/commands.h"
 #include "k8sdns/cli/inputs.h"
-#include "k8sdns/diagram/diagram.h"
+#include "k8sdns/cli/picture.h"
 #include "k8sdns/fabric/fabric.h"
 #include "k8sdns/fabric/fabric_diagram.h"
+#include "k8sdns/journey/pictures.h"
 #include "k8sdns/netfilter/chain_graph.h"
 
 namespace k8sdns::cli {
@@ -14,11 +15,6 @@ namespace {
 
 // The chains of one table of a dump.
 int GraphChains(const Args& args, absl::string_view format, Streams streams) {
-  if (format != "dot" && format != "mermaid") {
-    return Fail(streams, absl::StrCat("--output: found \"", format,
-                                      "\", with --rules expected dot or "
-                                      "mermaid"));
-  }
   const std::optional<netfilter::TableId> id =
       netfilter::FindTable(args.Get("table"));
   if (!id) {
@@ -35,8 +31,12 @@ int GraphChains(const Args& args, absl::string_view format, Streams streams) {
     return Fail(streams, absl::StrCat(args.Get("rules"), ": has no table ",
                                       args.Get("table")));
   }
-  const netfilter::ChainGraph graph(*table);
-  streams.out << (format == "dot" ? graph.ToDot() : graph.ToMermaid());
+  if (format == "dot" || format == "mermaid") {
+    const netfilter::ChainGraph graph(*table);
+    streams.out << (format == "dot" ? graph.ToDot() : graph.ToMermaid());
+  } else {
+    streams.out << Draw(journey::DiagramOf(*table), format);
+  }
   return kOk;
 }
 
@@ -44,8 +44,7 @@ int GraphChains(const Args& args, absl::string_view format, Streams streams) {
 
 int RunGraph(const Args& args, Streams streams) {
   const std::string format = args.Get("output");
-  if (format != "dot" && format != "mermaid" && format != "svg" &&
-      format != "html") {
+  if (!IsPicture(format)) {
     return Fail(streams,
                 absl::StrCat("--output: found \"", format,
                              "\", expected dot, mermaid, svg or html"));
@@ -62,11 +61,7 @@ int RunGraph(const Args& args, Streams streams) {
     streams.out << fabric->ToDot();
     return kOk;
   }
-  const diagram::Diagram picture = fabric::DiagramOf(*fabric, *cluster);
-  streams.out << (format == "mermaid" ? diagram::ToMermaid(picture)
-                  : format == "svg"
-                      ? diagram::ToSvg(picture)
-                      : diagram::ToHtml(picture.title, {&picture, 1}));
+  streams.out << Draw(fabric::DiagramOf(*fabric, *cluster), format);
   return kOk;
 }
 

@@ -10,8 +10,10 @@
 #include "absl/strings/str_split.h"
 #include "k8sdns/cli/commands.h"
 #include "k8sdns/cli/inputs.h"
+#include "k8sdns/cli/picture.h"
 #include "k8sdns/journey/packet_trace.h"
 #include "k8sdns/journey/packet_trace_json.h"
+#include "k8sdns/journey/pictures.h"
 
 namespace k8sdns::cli {
 namespace {
@@ -206,11 +208,12 @@ int RunTrace(const Args& args, Streams streams) {
   const std::string format =
       args.Has("format") ? args.Get("format") : args.Get("output");
   if (format != "text" && format != "json" && format != "xtables-monitor" &&
-      format != "kernel-log") {
-    return Fail(streams,
-                absl::StrCat("--format: found \"", format,
-                             "\", expected text, json, xtables-monitor or "
-                             "kernel-log"));
+      format != "kernel-log" && !IsPicture(format)) {
+    return Fail(
+        streams,
+        absl::StrCat("--format: found \"", format,
+                     "\", expected text, json, dot, mermaid, svg, html, "
+                     "xtables-monitor or kernel-log"));
   }
   if (!args.positional().empty()) {
     return Fail(streams,
@@ -230,6 +233,8 @@ int RunTrace(const Args& args, Streams streams) {
     streams.out << trace.ToXtablesMonitor();
   } else if (format == "kernel-log") {
     streams.out << trace.ToKernelLog();
+  } else if (IsPicture(format)) {
+    streams.out << Draw(journey::DiagramOf(trace), format);
   } else {
     streams.out << trace.ToString();
   }

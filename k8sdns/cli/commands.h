@@ -23,6 +23,8 @@ inline constexpr Flag kHostResolvConfFlag = {"resolv-conf", 0, "FILE",
                                              "the node's own resolv.conf"};
 inline constexpr Flag kOutputFlag = {"output", 'o', "FORMAT", "text or json",
                                      "text"};
+inline constexpr Flag kPictureFlag = {
+    "output", 'o', "FORMAT", "text, json, dot, mermaid, svg or html", "text"};
 
 int RunResolvConf(const Args& args, Streams streams);
 inline constexpr Flag kResolvConfFlags[] = {kClusterFlag, kKubeletConfigFlag,
@@ -214,7 +216,7 @@ inline constexpr Flag kDiffFlags[] = {
     {"node", 'n', "NAME", "the node; else the configuration's own"},
     {"mode", 0, "MODE", "iptables or ipvs; else the configuration's own"},
     kVariantFlag,
-    kOutputFlag,
+    kPictureFlag,
 };
 inline constexpr Command kDiffCommand = {
     "diff",
@@ -270,10 +272,10 @@ inline constexpr Flag kTraceFlags[] = {
     {"address", 0, "IF=CIDR", "without a cluster: an address of the node", "",
      true},
     {"route", 0, "IF=CIDR", "without a cluster: a route", "", true},
-    kOutputFlag,
+    kPictureFlag,
     {"format", 0, "FORMAT",
-     "text, json, xtables-monitor (as xtables-monitor --trace) or kernel-log "
-     "(as -j TRACE of legacy tables)"},
+     "instead of -o: xtables-monitor (as xtables-monitor --trace) or "
+     "kernel-log (as -j TRACE of legacy tables)"},
 };
 inline constexpr Command kTraceCommand = {
     "trace",
@@ -301,7 +303,7 @@ inline constexpr Flag kGraphFlags[] = {
     {"output", 'o', "FORMAT", "dot, mermaid, svg or html", "dot"},
     {"rules", 0, "FILE",
      "instead of the network: how the chains of this iptables-save dump call "
-     "each other (dot, mermaid)"},
+     "each other"},
     {"table", 0, "TABLE", "of the dump", "nat"},
     {"family", 0, "4|6", "the dump is of iptables or of ip6tables", "4"},
     {"variant", 0, "VARIANT", "the spelling of legacy or nft", "legacy"},
