@@ -213,7 +213,7 @@ constexpr ObjectType::ObjectType(absl::string_view type_name,
 
 constexpr void ObjectType::Enter(absl::Span<const Field> entered) {
   for (const Field& field : entered) {
-    if (field.type == nullptr) {
+    if (!field.group.empty()) {  // GCC folds no address under UBSan
       Enter(field.group);
     } else {
       by_number_[field.number] = &field;  // a larger one does not compile
