@@ -1,11 +1,11 @@
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
 #include <variant>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "k8sdns/cli/commands.h"
@@ -136,8 +136,8 @@ absl::Status CheckSize(const testing::ClusterShape& shape, Format format,
 // the generation; returns whether all was written.
 class ClusterStream {
  public:
-  ClusterStream(Format format, absl::FunctionRef<bool(absl::string_view)> write)
-      : write_(write) {
+  ClusterStream(Format format, std::function<bool(absl::string_view)> write)
+      : write_(std::move(write)) {
     if (format == Format::kProto) {
       writer_.emplace<SnapshotWriter>(&buffer_);
     } else {
@@ -172,7 +172,7 @@ class ClusterStream {
     return !failed_;
   }
 
-  absl::FunctionRef<bool(absl::string_view)> write_;
+  std::function<bool(absl::string_view)> write_;
   std::string buffer_;
   std::variant<std::monostate, ManifestListWriter, SnapshotWriter> writer_;
   bool failed_ = false;

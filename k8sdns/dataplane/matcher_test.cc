@@ -154,8 +154,7 @@ constexpr const char* kVocabulary[] = {
     "-d 10.0.0.0/30 -p tcp -m tcp --dport 80:81",
     "-d 10.0.0.1/32 -p tcp -m tcp --dport 80 -m mark --mark 0x1/0x1 -j DROP",
     "-d 10.0.0.1/32 -m statistic --mode nth --every 2 --packet 0 -j A",
-    "-m statistic --mode nth --every 2 --packet 0 -p tcp -m tcp --dport 81 -j "
-    "DROP",
+    "-m statistic --mode nth --every 2 --packet 0 -p tcp --dport 81 -j DROP",
     "-d 10.0.0.2/32 -m statistic --mode random --probability 0.5 -j RETURN",
     "-m martian --green -p tcp -m tcp --dport 81 -j DROP",
     "-d 10.0.0.2/32 -p tcp -m tcp --dport 81 -m martian --green -j DROP",

@@ -302,7 +302,7 @@ struct Mac : ExtensionBase<MacMatch> {
   static void Print(const PrintContext&, const MacMatch& op, std::string* out) {
     out->append(op.invert ? " ! --mac-source " : " --mac-source ");
     for (int i = 0; i < 6; ++i) {
-      absl::StrAppendFormat(out, i == 0 ? "%02x" : ":%02x", op.address[i]);
+      absl::StrAppendFormat(out, "%s%02x", i == 0 ? "" : ":", op.address[i]);
     }
   }
 };

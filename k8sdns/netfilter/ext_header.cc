@@ -158,8 +158,8 @@ struct DscpTest : ExtensionBase<DscpMatch> {
   }
   static void Print(const PrintContext&, const DscpMatch& op,
                     std::string* out) {
-    absl::StrAppendFormat(
-        out, op.invert ? " ! --dscp 0x%02x" : " --dscp 0x%02x", op.value);
+    absl::StrAppendFormat(out, "%s --dscp 0x%02x", op.invert ? " !" : "",
+                          op.value);
   }
 };
 constexpr OptionSpec kDscpOptions[] = {

@@ -77,7 +77,6 @@ class FastRuleReader {
   // The chain of the last rule.
   absl::string_view chain_name_;
   ChainId chain_ = kNone;
-  ChainId chain_count_ = 0;
   absl::string_view comment_;
   StringId comment_id_ = 0;
   // The chains that were declared here, by their names' ids.

@@ -107,7 +107,7 @@ std::string PrintIpsetElement(const IpSet& set, const IpSetElement& e) {
         break;
       case IpSetDimension::kMac:
         for (int i = 0; i < 6; ++i) {
-          absl::StrAppendFormat(&out, i == 0 ? "%02X" : ":%02X", (*e.mac)[i]);
+          absl::StrAppendFormat(&out, "%s%02X", i == 0 ? "" : ":", (*e.mac)[i]);
         }
         break;
       case IpSetDimension::kSet:

@@ -378,8 +378,8 @@ class Comparison {
 NodePacket MakePacket(const IpAddress& src, const IpAddress& dst, bool tcp,
                       uint16_t sport, uint16_t dport) {
   NodePacket packet;
-  const SocketAddress from(src, sport);
-  const SocketAddress to(dst, dport);
+  const SocketAddress from{src, sport};
+  const SocketAddress to{dst, dport};
   packet.header = tcp ? Packet::Tcp(from, to) : Packet::Udp(from, to);
   packet.header.payload_size = tcp ? 0 : 13;
   return packet;
