@@ -159,7 +159,18 @@ TEST(CliTest, WalkStartsAnywhereAndDraws) {
 TEST(CliTest, GraphDrawsTheChainsOfADump) {
   const Result dump = RunWords({"compile", "-f", kCluster, "-n",
                                 "ip-172-31-20-20.us-east-2.compute.internal"});
-  const Result dot = RunWords({"graph", "--rules", "-"}, dump.out);
+  EXPECT_THAT(RunWords({"graph", "--rules", "-"}, dump.out).out,
+              AllOf(StartsWith("table nat: "), HasSubstr("\n  KUBE-SERVICES  "),
+                    HasSubstr("\n      KUBE-SEP-VMNICV4GUKMZMBOY  2 rules\n")));
+  EXPECT_THAT(RunWords({"graph", "--rules", "-", "-o", "json"}, dump.out).out,
+              StartsWith("{\n \"table\": \"nat\","));
+  EXPECT_THAT(RunWords({"graph", "-f", kCluster}).out,
+              StartsWith("network calico-ipip\nnode ip-172-31-"));
+  EXPECT_THAT(RunWords({"graph", "-f", kCluster, "-o", "json"}).out,
+              StartsWith("{\n \"network\": \"calico-ipip\","));
+  EXPECT_THAT(RunWords({"graph", "-f", kCluster, "-o", "poem"}).err,
+              HasSubstr("expected text, json, dot"));
+  const Result dot = RunWords({"graph", "--rules", "-", "-o", "dot"}, dump.out);
   EXPECT_EQ(dot.code, kOk) << dot.err;
   EXPECT_THAT(dot.out, StartsWith("digraph"));
   EXPECT_THAT(dot.out, HasSubstr("KUBE-SEP-VMNICV4GUKMZMBOY"));

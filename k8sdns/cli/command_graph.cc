@@ -7,11 +7,20 @@
 #include "k8sdns/cli/picture.h"
 #include "k8sdns/fabric/fabric.h"
 #include "k8sdns/fabric/fabric_diagram.h"
+#include "k8sdns/fabric/fabric_text.h"
+#include "k8sdns/journey/chain_graph_json.h"
+#include "k8sdns/journey/fabric_json.h"
 #include "k8sdns/journey/pictures.h"
 #include "k8sdns/netfilter/chain_graph.h"
 
 namespace k8sdns::cli {
 namespace {
+
+int PrintJson(const absl::StatusOr<std::string>& json, Streams streams) {
+  if (!json.ok()) return Fail(streams, json.status().message());
+  streams.out << *json;
+  return kOk;
+}
 
 // The chains of one table of a dump.
 int GraphChains(const Args& args, absl::string_view format, Streams streams) {
@@ -31,12 +40,17 @@ int GraphChains(const Args& args, absl::string_view format, Streams streams) {
     return Fail(streams, absl::StrCat(args.Get("rules"), ": has no table ",
                                       args.Get("table")));
   }
-  if (format == "dot" || format == "mermaid") {
-    const netfilter::ChainGraph graph(*table);
-    streams.out << (format == "dot" ? graph.ToDot() : graph.ToMermaid());
-  } else {
+  if (format == "svg" || format == "html") {
     streams.out << Draw(journey::DiagramOf(*table), format);
+    return kOk;
   }
+  const netfilter::ChainGraph graph(*table);
+  if (format == "json") {
+    return PrintJson(journey::ChainGraphToJson(graph), streams);
+  }
+  streams.out << (format == "dot"       ? graph.ToDot()
+                  : format == "mermaid" ? graph.ToMermaid()
+                                        : graph.ToText());
   return kOk;
 }
 
@@ -44,10 +58,10 @@ int GraphChains(const Args& args, absl::string_view format, Streams streams) {
 
 int RunGraph(const Args& args, Streams streams) {
   const std::string format = args.Get("output");
-  if (!IsPicture(format)) {
-    return Fail(streams,
-                absl::StrCat("--output: found \"", format,
-                             "\", expected dot, mermaid, svg or html"));
+  if (format != "text" && format != "json" && !IsPicture(format)) {
+    return Fail(streams, absl::StrCat("--output: found \"", format,
+                                      "\", expected text, json, dot, mermaid, "
+                                      "svg or html"));
   }
   if (args.Has("rules")) return GraphChains(args, format, streams);
   absl::StatusOr<Cluster> cluster = LoadCluster(args.GetAll("file"), streams);
@@ -57,8 +71,12 @@ int RunGraph(const Args& args, Streams streams) {
   absl::StatusOr<fabric::Fabric> fabric =
       fabric::Fabric::FromCluster(*cluster, *options);
   if (!fabric.ok()) return Fail(streams, fabric.status().message());
-  if (format == "dot") {
-    streams.out << fabric->ToDot();
+  if (format == "json") {
+    return PrintJson(journey::FabricToJson(*fabric, *cluster), streams);
+  }
+  if (format == "text" || format == "dot") {
+    streams.out << (format == "dot" ? fabric->ToDot()
+                                    : FabricToText(*fabric, *cluster));
     return kOk;
   }
   streams.out << Draw(fabric::DiagramOf(*fabric, *cluster), format);

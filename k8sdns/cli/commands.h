@@ -300,7 +300,7 @@ int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {
     kClusterFlag,
     kNetworkFlag,
-    {"output", 'o', "FORMAT", "dot, mermaid, svg or html", "dot"},
+    {"output", 'o', "FORMAT", "text, json, dot, mermaid, svg or html", "text"},
     {"rules", 0, "FILE",
      "instead of the network: how the chains of this iptables-save dump call "
      "each other"},
@@ -310,7 +310,8 @@ inline constexpr Flag kGraphFlags[] = {
 };
 inline constexpr Command kGraphCommand = {
     "graph",
-    "the network of Pods and nodes, or the chains of a dump, as a picture",
+    "the network of Pods and nodes, or how the chains of a dump call each "
+    "other",
     "",
     "k8sdns graph -f cluster.yaml -o svg > network.svg",
     kGraphFlags,

@@ -446,6 +446,7 @@ Records CoreDnsServer::Ports(const ZoneQuestion& question,
   Records out;
   const Hits hits = backend_.Services(question, true);
   out.name_error = hits.name_error;
+  if (hits.items.empty()) return out;
   // Everything weighs the same, in hundredths.
   const double total = 100.0 * static_cast<double>(hits.items.size());
   const uint16_t weight =

@@ -60,6 +60,8 @@ struct Interface {
   std::string pod_namespace;
   std::string pod_name;
 };
+// "loopback", "wire", "veth", "bridge", "ipip" or "vxlan".
+absl::string_view InterfaceKindName(Interface::Kind kind);
 
 struct Route {
   IpPrefix destination;

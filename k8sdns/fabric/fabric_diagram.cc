@@ -1,11 +1,13 @@
 #include "k8sdns/fabric/fabric_diagram.h"
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "k8sdns/fabric/attached_pods.h"
 
 namespace k8sdns::fabric {
 namespace {
@@ -34,18 +36,6 @@ Box HostBox(const NodeNetwork& net, size_t lane) {
   return box;
 }
 
-// The host's end of the Pod's veth, or the bridge that it hangs on.
-std::string DeviceOf(const NodeNetwork& net, const Pod& pod) {
-  for (const Interface& i : net.interfaces) {
-    if (i.kind == Interface::Kind::kBridge) return i.name;
-    if (i.pod_namespace == pod.metadata.namespace_ &&
-        i.pod_name == pod.metadata.name) {
-      return i.name;
-    }
-  }
-  return "";
-}
-
 // Devices by which packets reach other nodes.
 std::vector<const Interface*> Uplinks(const NodeNetwork& net) {
   std::vector<const Interface*> out;
@@ -63,13 +53,15 @@ std::vector<const Interface*> Uplinks(const NodeNetwork& net) {
 Diagram DiagramOf(const Fabric& fabric, const Cluster& cluster) {
   Diagram d;
   d.title = absl::StrCat("Network: ", NetworkKindName(fabric.network()));
+  const AttachedPods pods(fabric, cluster);
   std::vector<size_t> hosts;
   for (const NodeNetwork& net : fabric.nodes()) {
     const size_t lane = d.lanes.size();
     d.lanes.push_back(absl::StrCat("node ", net.node));
-    std::vector<std::pair<size_t, std::string>> pods;
-    for (const Pod& pod : cluster.pods()) {
-      if (pod.spec.node_name != net.node || pod.Addresses().empty()) continue;
+    std::vector<size_t> boxes;
+    const std::span<const AttachedPod> here = pods.OnNode(net.node);
+    for (const AttachedPod& attached : here) {
+      const Pod& pod = *attached.pod;
       Box box;
       box.lane = lane;
       box.title =
@@ -77,13 +69,11 @@ Diagram DiagramOf(const Fabric& fabric, const Cluster& cluster) {
       box.lines = {pod.spec.host_network ? "in the node's own network"
                                          : absl::StrJoin(pod.Addresses(), " ")};
       box.style = Style::kStart;
-      const std::string device =
-          pod.spec.host_network ? "" : DeviceOf(net, pod);
-      pods.emplace_back(d.Add(std::move(box)), device);
+      boxes.push_back(d.Add(std::move(box)));
     }
     hosts.push_back(d.Add(HostBox(net, lane)));
-    for (auto& [pod, device] : pods) {
-      d.Connect(pod, hosts.back(), std::move(device));
+    for (size_t i = 0; i < here.size(); ++i) {
+      d.Connect(boxes[i], hosts.back(), here[i].device);
     }
   }
   const size_t lane = d.lanes.size();

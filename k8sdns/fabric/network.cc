@@ -192,6 +192,24 @@ const NetworkTraits& TraitsOf(NetworkKind kind) {
       [kind](const NetworkTraits& t) { return t.kind == kind; });
 }
 
+absl::string_view InterfaceKindName(Interface::Kind kind) {
+  switch (kind) {
+    case Interface::Kind::kLoopback:
+      return "loopback";
+    case Interface::Kind::kWire:
+      return "wire";
+    case Interface::Kind::kVeth:
+      return "veth";
+    case Interface::Kind::kBridge:
+      return "bridge";
+    case Interface::Kind::kIpip:
+      return "ipip";
+    case Interface::Kind::kVxlan:
+      return "vxlan";
+  }
+  return "";
+}
+
 absl::string_view NetworkKindName(NetworkKind kind) {
   return TraitsOf(kind).name;
 }

@@ -1,9 +1,6 @@
 #include "k8sdns/journey/equivalence_json.h"
 
-#include <google/protobuf/util/json_util.h>
-
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "k8sdns/journey/render_json.h"
 #include "proto/k8sdns/v1/equivalence.pb.h"
 
 namespace k8sdns::journey {
@@ -37,17 +34,7 @@ absl::StatusOr<std::string> EquivalenceToJson(
       for (const std::string& line : from.trace) to.add_trace(line);
     }
   }
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status =
-      google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot be written as JSON: ", status.ToString()));
-  }
-  return json;
+  return RenderJson(message);
 }
 
 }  // namespace k8sdns::journey

@@ -1,10 +1,7 @@
 #include "k8sdns/journey/walk_json.h"
 
-#include <google/protobuf/util/json_util.h>
-
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "k8sdns/journey/render_json.h"
 #include "proto/k8sdns/v1/walk.pb.h"
 
 namespace k8sdns::journey {
@@ -111,17 +108,7 @@ absl::StatusOr<std::string> WalkToJson(const Walk& walk) {
   for (const Trip& t : walk.connection_trips) {
     Fill(t, *message.add_connection_trips());
   }
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status =
-      google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot be written as JSON: ", status.ToString()));
-  }
-  return json;
+  return RenderJson(message);
 }
 
 }  // namespace k8sdns::journey

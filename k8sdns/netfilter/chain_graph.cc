@@ -7,24 +7,26 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 
 namespace k8sdns::netfilter {
 namespace {
 
-struct Chain {
+struct Node {
   std::string name;
+  size_t rules = 0;
   bool built_in = false;
   bool reached = false;
   size_t component = 0;  // chains that reach each other share it
 };
-struct Call {
-  int rules = 0;
+struct Edge {
+  size_t rules = 0;
   bool is_goto = false;
   bool in_loop = false;
 };
 using Calls = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS,
-                                    Chain, Call>;
+                                    Node, Edge>;
 using Vertex = Calls::vertex_descriptor;
 
 std::string Quoted(const std::string& text) {
@@ -32,9 +34,47 @@ std::string Quoted(const std::string& text) {
       "\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
 
+std::string Count(size_t n, const char* one, const char* many) {
+  return absl::StrCat(n, " ", n == 1 ? one : many);
+}
+
+// With a stack of its own: calls may go as deep as there are chains.
+void AppendTree(const Calls& calls, Vertex root, std::vector<bool>& told,
+                std::string& out) {
+  using Edges = boost::graph_traits<Calls>::out_edge_iterator;
+  std::vector<std::pair<Edges, Edges>> open;
+  const auto enter = [&](Vertex v) {
+    absl::StrAppend(&out, calls[v].name, "  ",
+                    Count(calls[v].rules, "rule", "rules"));
+    if (told[v] && boost::out_degree(v, calls) > 0) {
+      out += ", its calls stand above\n";
+      return;
+    }
+    told[v] = true;
+    out += "\n";
+    open.push_back(boost::out_edges(v, calls));
+  };
+  enter(root);
+  while (!open.empty()) {
+    auto& [next, end] = open.back();
+    if (next == end) {
+      open.pop_back();
+      continue;
+    }
+    const Edge& call = calls[*next];
+    const Vertex to = boost::target(*next, calls);
+    ++next;
+    out.append(2 * open.size(), ' ');
+    if (call.is_goto) out += "goto ";
+    if (call.rules > 1) absl::StrAppend(&out, call.rules, " x ");
+    enter(to);
+  }
+}
+
 }  // namespace
 
 struct ChainGraph::Graph {
+  std::string table;
   Calls calls;
   std::vector<Vertex> roots;
 
@@ -67,6 +107,7 @@ struct ChainGraph::Graph {
 
 ChainGraph::ChainGraph(const Table& table) {
   auto graph = std::make_unique<Graph>();
+  graph->table = std::string(TableName(table.id()));
   Calls& calls = graph->calls;
   absl::flat_hash_map<StringId, Vertex> by_name;
   const std::vector<ChainId> chains = table.chains();
@@ -80,6 +121,7 @@ ChainGraph::ChainGraph(const Table& table) {
   for (size_t from = 0; from < chains.size(); ++from) {
     absl::flat_hash_map<std::pair<Vertex, bool>, Calls::edge_descriptor> known;
     for (RuleView rule : table.rules(chains[from])) {
+      ++calls[from].rules;
       const auto target = rule.target();
       if (!target || (target->kind() != OpKind::kJump &&
                       target->kind() != OpKind::kGoto)) {
@@ -97,7 +139,7 @@ ChainGraph::ChainGraph(const Table& table) {
       ++calls[it->second].rules;
     }
   }
-  boost::strong_components(calls, boost::get(&Chain::component, calls));
+  boost::strong_components(calls, boost::get(&Node::component, calls));
   for (auto [e, end] = boost::edges(calls); e != end; ++e) {
     calls[*e].in_loop = calls[boost::source(*e, calls)].component ==
                         calls[boost::target(*e, calls)].component;
@@ -108,7 +150,7 @@ ChainGraph::ChainGraph(const Table& table) {
     const Vertex v = open.back();
     open.pop_back();
     for (auto [e, end] = boost::out_edges(v, calls); e != end; ++e) {
-      Chain& to = calls[boost::target(*e, calls)];
+      Node& to = calls[boost::target(*e, calls)];
       if (to.reached) continue;
       to.reached = true;
       open.push_back(boost::target(*e, calls));
@@ -120,6 +162,27 @@ ChainGraph::ChainGraph(const Table& table) {
 ChainGraph::ChainGraph(ChainGraph&&) noexcept = default;
 ChainGraph& ChainGraph::operator=(ChainGraph&&) noexcept = default;
 ChainGraph::~ChainGraph() = default;
+
+const std::string& ChainGraph::table() const { return graph_->table; }
+
+std::vector<ChainGraph::Chain> ChainGraph::Chains() const {
+  const Calls& calls = graph_->calls;
+  std::vector<Chain> out;
+  out.reserve(boost::num_vertices(calls));
+  for (Vertex v = 0; v < boost::num_vertices(calls); ++v) {
+    const Node& from = calls[v];
+    Chain& to = out.emplace_back();
+    to.name = from.name;
+    to.built_in = from.built_in;
+    to.reachable = from.reached;
+    to.rules = from.rules;
+    for (auto [e, end] = boost::out_edges(v, calls); e != end; ++e) {
+      to.calls.push_back({calls[boost::target(*e, calls)].name, calls[*e].rules,
+                          calls[*e].is_goto});
+    }
+  }
+  return out;
+}
 
 std::vector<std::vector<std::string>> ChainGraph::Loops() const {
   const Calls& calls = graph_->calls;
@@ -163,11 +226,33 @@ std::optional<int> ChainGraph::MaxDepth() const {
   return most;
 }
 
+std::string ChainGraph::ToText() const {
+  const Calls& calls = graph_->calls;
+  std::string out =
+      absl::StrCat("table ", graph_->table, ": ",
+                   Count(boost::num_vertices(calls), "chain", "chains"));
+  if (const std::optional<int> depth = MaxDepth()) {
+    absl::StrAppend(&out, ", calls go ", *depth, " deep");
+  }
+  out += "\n";
+  std::vector<bool> told(boost::num_vertices(calls), false);
+  for (Vertex root : graph_->roots) AppendTree(calls, root, told, out);
+  const std::vector<std::string> lost = Unreachable();
+  if (!lost.empty()) {
+    absl::StrAppend(&out, "not reached from a built-in chain: ",
+                    absl::StrJoin(lost, " "), "\n");
+  }
+  for (const std::vector<std::string>& loop : Loops()) {
+    absl::StrAppend(&out, "loop: ", absl::StrJoin(loop, " -> "), "\n");
+  }
+  return out;
+}
+
 std::string ChainGraph::ToDot() const {
   const Calls& calls = graph_->calls;
   std::string out = "digraph chains {\n  rankdir=LR;\n";
   for (Vertex v = 0; v < boost::num_vertices(calls); ++v) {
-    const Chain& chain = calls[v];
+    const Node& chain = calls[v];
     absl::StrAppend(&out, "  ", Quoted(chain.name),
                     chain.built_in   ? " [shape=box]"
                     : !chain.reached ? " [style=dashed]"
@@ -175,7 +260,7 @@ std::string ChainGraph::ToDot() const {
                     ";\n");
   }
   for (auto [e, end] = boost::edges(calls); e != end; ++e) {
-    const Call& call = calls[*e];
+    const Edge& call = calls[*e];
     std::string style;
     if (call.rules > 1) absl::StrAppend(&style, " label=", call.rules);
     if (call.is_goto) absl::StrAppend(&style, " style=dotted");

@@ -48,6 +48,42 @@ TEST(ChainGraph, Loops) {
             "loops: A B C A, unreachable: ; depth none");
 }
 
+TEST(ChainGraph, TreeForPeople) {
+  EXPECT_EQ(GraphOf("-A INPUT -j A\n-A INPUT -p tcp -j A\n-A A -g B\n"
+                    "-A B -j ACCEPT\n-A OUTPUT -j A\n-A C -j C\n")
+                .ToText(),
+            "table filter: 6 chains\n"
+            "INPUT  2 rules\n"
+            "  2 x A  1 rule\n"
+            "    goto B  1 rule\n"
+            "FORWARD  0 rules\n"
+            "OUTPUT  1 rule\n"
+            "  A  1 rule, its calls stand above\n"
+            "not reached from a built-in chain: C\n"
+            "loop: C -> C\n");
+  EXPECT_EQ(GraphOf("-A INPUT -j A\n").ToText(),
+            "table filter: 6 chains, calls go 1 deep\n"
+            "INPUT  1 rule\n"
+            "  A  0 rules\n"
+            "FORWARD  0 rules\n"
+            "OUTPUT  0 rules\n"
+            "not reached from a built-in chain: B C\n");
+}
+
+TEST(ChainGraph, ALoopThatIsReachedEnds) {
+  EXPECT_EQ(
+      GraphOf("-A INPUT -j A\n-A A -j B\n-A B -j A\n-A OUTPUT -j C\n").ToText(),
+      "table filter: 6 chains\n"
+      "INPUT  1 rule\n"
+      "  A  1 rule\n"
+      "    B  1 rule\n"
+      "      A  1 rule, its calls stand above\n"
+      "FORWARD  0 rules\n"
+      "OUTPUT  1 rule\n"
+      "  C  0 rules\n"
+      "loop: A -> B -> A\n");
+}
+
 TEST(ChainGraph, Pictures) {
   const ChainGraph graph =
       GraphOf("-A INPUT -j A\n-A INPUT -j A\n-A A -g B\n-A C -j C\n");
