@@ -1,4 +1,4 @@
-// k8sdns rules fmt: a dump, read and printed canonically.
+// k8sdns rules: a dump, read and printed canonically; what is known of rules.
 #include <ostream>
 
 #include "absl/strings/match.h"
@@ -7,6 +7,7 @@
 #include "k8sdns/cli/commands.h"
 #include "k8sdns/cli/inputs.h"
 #include "k8sdns/netfilter/iptables_save.h"
+#include "k8sdns/netfilter/supported_extensions.h"
 
 namespace k8sdns::cli {
 namespace {
@@ -20,8 +21,12 @@ bool HasRuleCounters(absl::string_view text) {
 
 int RunRules(const Args& args, Streams streams) {
   const std::vector<std::string>& words = args.positional();
+  if (words.size() == 1 && words[0] == "list") {
+    streams.out << netfilter::SupportedExtensionsMarkdown();
+    return kOk;
+  }
   if (words.size() != 2 || words[0] != "fmt") {
-    return Fail(streams, "rules: expected fmt FILE");
+    return Fail(streams, "rules: expected fmt FILE or list");
   }
   const std::string family = args.Get("family");
   const std::string variant = args.Get("variant");

@@ -292,9 +292,13 @@ inline constexpr Flag kRulesFlags[] = {
     kVariantFlag,
 };
 inline constexpr Command kRulesCommand = {
-    "rules",     "reads an iptables-save dump and prints it canonically",
-    "fmt FILE",  "k8sdns rules fmt iptables.txt",
-    kRulesFlags, &RunRules};
+    "rules",
+    "reads an iptables-save dump and prints it canonically; list: the matches "
+    "and targets that are known",
+    "fmt FILE | list",
+    "k8sdns rules fmt iptables.txt",
+    kRulesFlags,
+    &RunRules};
 
 int RunGraph(const Args& args, Streams streams);
 inline constexpr Flag kGraphFlags[] = {

@@ -82,6 +82,7 @@ inline MatchResult FastMatch(netfilter::OpView view, const OpPosition& position,
   };
   switch (view.kind()) {
     case OpKind::kComment:
+    case OpKind::kNfacct:
     case OpKind::kCounters:
       return MatchResult::kYes;
     case OpKind::kSource:

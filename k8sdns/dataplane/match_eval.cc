@@ -272,6 +272,7 @@ MatchResult EvaluateMatch(OpView op, const OpPosition& position,
     case OpKind::kFragment:  // there are no fragments here
       return Yes(op.As<netfilter::FragmentMatch>().invert);
     case OpKind::kComment:
+    case OpKind::kNfacct:
     case OpKind::kCounters:
       return MatchResult::kYes;
     case OpKind::kTcp:

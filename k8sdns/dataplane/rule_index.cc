@@ -23,6 +23,7 @@ bool OnlyLooks(OpKind kind) {
     case OpKind::kProtocol:
     case OpKind::kFragment:
     case OpKind::kComment:
+    case OpKind::kNfacct:
     case OpKind::kCounters:
     case OpKind::kTcp:
     case OpKind::kUdp:
@@ -130,6 +131,7 @@ ExactFields ExactFieldsOf(netfilter::RuleView rule, IpFamily family) {
     if (IsTarget(op.kind())) break;
     switch (op.kind()) {
       case OpKind::kComment:
+      case OpKind::kNfacct:
       case OpKind::kCounters:
         break;
       case OpKind::kSource:

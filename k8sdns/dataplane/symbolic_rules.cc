@@ -349,6 +349,7 @@ void SymbolicRuleset::CompileMatch(OpView op, SymbolicRule& rule) const {
   const IpFamily family = rules_.family();
   switch (op.kind()) {
     case OpKind::kComment:
+    case OpKind::kNfacct:
     case OpKind::kCounters:
       return;
     case OpKind::kSource:

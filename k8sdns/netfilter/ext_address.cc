@@ -349,9 +349,10 @@ std::vector<Extension> AddressExtensions() {
       MakeExtension<Addrtype>("addrtype", kAddrtypeOptions),
       MakeExtension<Iprange>("iprange", kIprangeOptions),
       MakeExtension<Physdev>("physdev", kPhysdevOptions),
-      MakeExtension<Owner>("owner", kOwnerOptions),
+      MakeExtension<Owner>("owner", kOwnerOptions, kBoth,
+                           "only whether there is a socket"),
       MakeExtension<Rpfilter>("rpfilter", kRpfilterOptions),
-      MakeExtension<Mac>("mac", kMacOptions),
+      MakeExtension<Mac>("mac", kMacOptions, kBoth, "unknown on Ethernet"),
       MakeExtension<Pkttype>("pkttype", kPkttypeOptions),
   };
   out[3].hooks = HookBit(Hook::kOutput) | HookBit(Hook::kPostrouting);

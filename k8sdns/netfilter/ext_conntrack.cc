@@ -338,7 +338,8 @@ std::vector<Extension> ConntrackExtensions() {
   std::vector<Extension> out = {
       MakeExtension<Conntrack>("conntrack", kConntrackOptions),
       MakeExtension<State>("state", kStateOptions),
-      MakeExtension<Ct>("CT", kCtOptions),
+      MakeExtension<Ct>("CT", kCtOptions, kBoth,
+                        "zones and helpers are unknown"),
       MakeExtension<Notrack>("NOTRACK", {}),
   };
   out[2].tables = out[3].tables = TableBit(TableId::kRaw);

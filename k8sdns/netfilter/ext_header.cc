@@ -1,5 +1,5 @@
-// Header fields: -m comment, length, ttl, hl, tos, dscp; -j TTL, HL, DSCP,
-// TCPMSS.
+// Header fields: -m comment, nfacct, length, ttl, hl, tos, dscp; -j TTL, HL,
+// DSCP, TCPMSS.
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "k8sdns/netfilter/extension.h"
@@ -21,6 +21,21 @@ struct Comment : ExtensionBase<CommentMatch> {
 };
 constexpr OptionSpec kCommentOptions[] = {
     {"comment", 0, ValueType::kString, kMandatory}};
+
+struct Nfacct : ExtensionBase<NfacctMatch> {
+  static bool Parse(OptionCall& call, NfacctMatch& op) {
+    op.name = call.rule->strings->Intern(call.text);
+    return true;
+  }
+  static void Print(const PrintContext& context, const NfacctMatch& op,
+                    std::string* out) {
+    out->append(" --nfacct-name ");  // and AppendQuoted()'s own space
+    AppendQuoted(context.strings->Get(op.name), out);
+  }
+};
+// NFACCT_NAME_MAX is 32, with the terminator.
+constexpr OptionSpec kNfacctOptions[] = {
+    {"nfacct-name", 0, ValueType::kString, kMandatory, 0, 0, 1, 31}};
 
 struct Length : ExtensionBase<LengthMatch> {
   static bool Parse(OptionCall& call, LengthMatch& op) {
@@ -223,6 +238,8 @@ std::vector<Extension> HeaderExtensions() {
       MakeExtension<DscpChange>("DSCP", kSetDscpOptions),
       MakeExtension<Tcpmss>("TCPMSS", kTcpmssOptions),
       MakeExtension<Comment>("comment", kCommentOptions),
+      MakeExtension<Nfacct>("nfacct", kNfacctOptions, kBoth,
+                            "counters have no quota"),
       MakeExtension<Length>("length", kLengthOptions),
       MakeExtension<TtlTest<TtlMatch>>("ttl", kTtlOptions, kV4),
       MakeExtension<TtlTest<HlMatch>>("hl", kHlOptions, kV6),

@@ -261,7 +261,8 @@ constexpr OptionSpec kSetActionOptions[] = {
 std::vector<Extension> SetExtensions() {
   return {
       MakeExtension<Set>("set", kSetOptions),
-      MakeExtension<SetAction>("SET", kSetActionOptions),
+      MakeExtension<SetAction>("SET", kSetActionOptions, kBoth,
+                               "--map-set is unknown"),
   };
 }
 

@@ -705,8 +705,10 @@ std::vector<Extension> TransportExtensions() {
   std::vector<Extension> out = {
       MakeExtension<Tcp>("tcp", kTcpOptions),
       MakeExtension<Udp>("udp", kUdpOptions),
-      MakeExtension<Sctp>("sctp", kSctpOptions),
-      MakeExtension<Dccp>("dccp", kDccpOptions),
+      MakeExtension<Sctp>("sctp", kSctpOptions, kBoth,
+                          "chunk types are unknown"),
+      MakeExtension<Dccp>("dccp", kDccpOptions, kBoth,
+                          "types and options are unknown"),
       MakeExtension<Icmp>("icmp", kIcmpOptions, kV4),
       MakeExtension<Icmp6>("icmp6", kIcmp6Options, kV6),
       MakeExtension<Multiport>("multiport", kMultiportOptions),

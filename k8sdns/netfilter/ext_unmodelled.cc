@@ -8,25 +8,19 @@
 namespace k8sdns::netfilter {
 namespace {
 
-struct Name {
-  absl::string_view name;
-  uint8_t families;
-};
-
-constexpr Name kMatches[] = {
+constexpr UnmodelledName kMatches[] = {
     {"ah", kBoth},        {"bpf", kBoth},       {"cgroup", kBoth},
     {"cluster", kBoth},   {"connbytes", kBoth}, {"connlabel", kBoth},
     {"connlimit", kBoth}, {"cpu", kBoth},       {"devgroup", kBoth},
     {"dst", kV6},         {"ecn", kBoth},       {"esp", kBoth},
     {"eui64", kV6},       {"frag", kV6},        {"hbh", kV6},
     {"helper", kBoth},    {"ipcomp", kBoth},    {"ipv6header", kV6},
-    {"mh", kV6},          {"nfacct", kBoth},    {"osf", kBoth},
-    {"policy", kBoth},    {"quota", kBoth},     {"rateest", kBoth},
-    {"realm", kV4},       {"rt", kV6},          {"socket", kBoth},
-    {"srh", kV6},         {"string", kBoth},    {"tcpmss", kBoth},
-    {"time", kBoth},
+    {"mh", kV6},          {"osf", kBoth},       {"policy", kBoth},
+    {"quota", kBoth},     {"rateest", kBoth},   {"realm", kV4},
+    {"rt", kV6},          {"socket", kBoth},    {"srh", kV6},
+    {"string", kBoth},    {"tcpmss", kBoth},    {"time", kBoth},
 };
-constexpr Name kTargets[] = {
+constexpr UnmodelledName kTargets[] = {
     {"AUDIT", kBoth},       {"CHECKSUM", kBoth},    {"CLUSTERIP", kV4},
     {"CONNSECMARK", kBoth}, {"DNPT", kV6},          {"ECN", kV4},
     {"HMARK", kBoth},       {"IDLETIMER", kBoth},   {"LED", kBoth},
@@ -35,14 +29,18 @@ constexpr Name kTargets[] = {
     {"TPROXY", kBoth},      {"ULOG", kV4},
 };
 
-bool Has(std::span<const Name> names, absl::string_view name, IpFamily family) {
+bool Has(std::span<const UnmodelledName> names, absl::string_view name,
+         IpFamily family) {
   const uint8_t bit = family == IpFamily::kIpv4 ? kV4 : kV6;
-  return std::any_of(names.begin(), names.end(), [&](const Name& n) {
+  return std::any_of(names.begin(), names.end(), [&](const UnmodelledName& n) {
     return n.name == name && (n.families & bit) != 0;
   });
 }
 
 }  // namespace
+
+std::span<const UnmodelledName> UnmodelledMatches() { return kMatches; }
+std::span<const UnmodelledName> UnmodelledTargets() { return kTargets; }
 
 bool IsUnmodelledMatch(absl::string_view name, IpFamily family) {
   return Has(kMatches, name, family);

@@ -116,10 +116,12 @@ std::vector<Extension> VerdictExtensions() {
       MakeExtension<ExtensionBase<AcceptTarget>>("ACCEPT", {}),
       MakeExtension<ExtensionBase<DropTarget>>("DROP", {}),
       MakeExtension<ExtensionBase<ReturnTarget>>("RETURN", {}),
-      MakeExtension<ExtensionBase<QueueTarget>>("QUEUE", {}),
+      MakeExtension<ExtensionBase<QueueTarget>>("QUEUE", {}, kBoth,
+                                                "a program decides: unknown"),
       MakeExtension<ExtensionBase<TraceTarget>>("TRACE", {}),
       MakeExtension<Reject>("REJECT", kRejectOptions),
-      MakeExtension<Nfqueue>("NFQUEUE", kNfqueueOptions),
+      MakeExtension<Nfqueue>("NFQUEUE", kNfqueueOptions, kBoth,
+                             "a program decides: unknown"),
   };
   out[4].tables = TableBit(TableId::kRaw);
   out[5].tables = TableBit(TableId::kFilter);

@@ -140,7 +140,7 @@ struct Extension {
   absl::string_view name;
   OpKind kind = OpKind::kUnknownMatch;
   uint8_t families = kBoth;
-  // A hint what the op says, for the README.
+  // What the dataplane takes for granted or does not know, for the README.
   absl::string_view note;
   std::span<const OptionSpec> options;
   size_t size = 0;
@@ -170,13 +170,14 @@ struct ExtensionBase {
 template <typename Functions>
 Extension MakeExtension(absl::string_view name,
                         std::span<const OptionSpec> options,
-                        uint8_t families = kBoth) {
+                        uint8_t families = kBoth, absl::string_view note = "") {
   using Op = typename Functions::OpType;
   static_assert(sizeof(Op) <= sizeof(OpStorage));
   Extension e;
   e.name = name;
   e.kind = Op::kKind;
   e.families = families;
+  e.note = note;
   e.options = options;
   e.size = sizeof(Op);
   e.init = [](void* op, const RuleContext& rule) {
@@ -235,8 +236,14 @@ std::vector<Extension> TextExtensions();
 std::vector<Extension> MatchTextExtensions();
 std::vector<Extension> Ipv6TextExtensions();
 
-// True for a name that iptables 1.8.9 knows but this library does not model:
-// kept verbatim.
+// Names that iptables 1.8.9 knows but this library does not model: what follows
+// them is kept verbatim.
+struct UnmodelledName {
+  absl::string_view name;
+  uint8_t families;
+};
+std::span<const UnmodelledName> UnmodelledMatches();
+std::span<const UnmodelledName> UnmodelledTargets();
 bool IsUnmodelledMatch(absl::string_view name, IpFamily family);
 bool IsUnmodelledTarget(absl::string_view name, IpFamily family);
 

@@ -60,6 +60,13 @@ struct CommentMatch {
   Packed<StringId> text = 0;
 };
 
+// Counts packets by a name that the nfacct tool made. It matches, unless the
+// tool gave the counter a quota (xt_nfacct.c), which no dump of rules shows.
+struct NfacctMatch {
+  static constexpr OpKind kKind = OpKind::kNfacct;
+  Packed<StringId> name = 0;
+};
+
 // Whether a range is given is said by a flag: 0..0 is a legal range.
 struct PortRange {
   uint16_t first = 0;

@@ -51,6 +51,7 @@ using StringId = uint32_t;
   X(kOwner, OwnerMatch, "owner")                 \
   X(kRpfilter, RpfilterMatch, "rpfilter")        \
   X(kU32, U32Match, "u32")                       \
+  X(kNfacct, NfacctMatch, "nfacct")              \
   X(kUnknownMatch, UnknownMatch, "")             \
   /* notes: never decide anything */             \
   X(kCounters, CountersNote, "-c")               \

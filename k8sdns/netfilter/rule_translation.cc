@@ -53,6 +53,9 @@ void RuleTranslation::Translate(RuleView rule,
       case OpKind::kComment:
         copy.template operator()<CommentMatch>(op, &CommentMatch::text);
         break;
+      case OpKind::kNfacct:
+        copy.template operator()<NfacctMatch>(op, &NfacctMatch::name);
+        break;
       case OpKind::kSctp:
         copy.template operator()<SctpMatch>(op, &SctpMatch::chunks);
         break;

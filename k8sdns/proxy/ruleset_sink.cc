@@ -188,10 +188,7 @@ void RulesetSink::OneOf(uint32_t n) {
 }
 
 void RulesetSink::Nfacct(absl::string_view name) {
-  netfilter::UnknownMatch m;
-  m.text =
-      rules_.strings().Intern(absl::StrCat("-m nfacct --nfacct-name  ", name));
-  rule_.Add(m);
+  rule_.Add(netfilter::NfacctMatch{rules_.strings().Intern(name)});
 }
 
 void RulesetSink::Jump(const ChainRef& chain) {
