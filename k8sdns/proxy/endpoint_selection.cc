@@ -93,6 +93,13 @@ void AppendCandidates(const CompactSlice& slice, uint16_t port,
     if (v6) *at++ = ']';
     std::memcpy(at, suffix, sizeof suffix);
     c.text_size = static_cast<uint8_t>(at + suffix_size - c.text);
+  }
+}
+
+// Apart from the above, so that the texts have left the processor's write
+// queue.
+void MakeKeys(Candidates& candidates) {
+  for (Candidate& c : candidates) {
     c.key[0] = BigEndian(c.text);
     c.key[1] = BigEndian(c.text + sizeof(uint64_t));
   }
@@ -138,11 +145,12 @@ void SortAndDeduplicate(const Candidates& candidates, Order& order) {
   if (!order.empty()) order.resize(kept + 1);
 }
 
-void Fill(const Candidates& candidates, const Order& order, EndpointList& out) {
+void Fill(const Candidates& candidates, const Order& order, Arena* arena,
+          EndpointList& out) {
   size_t size = EndpointList::kPadding;
   for (uint32_t i : order) size += candidates[i].text_size;
-  out.texts.resize(size);
-  out.endpoints.resize(order.size());
+  out.texts.ResizeForOverwrite(size, arena);
+  out.endpoints.ResizeForOverwrite(order.size(), arena);
   uint32_t begin = 0;
   for (size_t k = 0; k < order.size(); ++k) {
     const Candidate& c = candidates[order[k]];
@@ -155,10 +163,18 @@ void Fill(const Candidates& candidates, const Order& order, EndpointList& out) {
     info.address_size = c.address_size;
     info.zone_hints = c.from->zone_hints;
     info.node_hints = c.from->node_hints;
-    std::memcpy(out.texts.data() + begin, c.text, c.text_size);
+    info.use = 0;
+    // Over the end; what comes next, or the padding, is written over it.
+    if (c.text_size <= EndpointList::kPadding) {
+      std::memcpy(out.texts.data() + begin, c.text, EndpointList::kPadding);
+    } else {
+      std::memcpy(out.texts.data() + begin, c.text, c.text_size);
+    }
     begin += c.text_size;
   }
+  std::memset(out.texts.data() + begin, 0, EndpointList::kPadding);
 }
+
 enum class TopologyMode { kNone, kZone, kNode };
 
 // canUseTopology of 1.30, topologyModeFromHints of newer versions.
@@ -264,7 +280,7 @@ std::optional<absl::string_view> EndpointReader::ReadSlice(
   for (size_t i = 0; i < slice.ports.size(); ++i) {
     ReadPort(*this, "EndpointSlice", slice.metadata, slice.ports[i], i, out);
   }
-  out.endpoints.reserve(slice.endpoints.size());
+  out.endpoints.Reserve(slice.endpoints.size(), arena);
   for (size_t i = 0; i < slice.endpoints.size(); ++i) {
     const Endpoint& endpoint = slice.endpoints[i];
     if (endpoint.addresses.empty()) {
@@ -343,7 +359,7 @@ void EndpointReader::ReadEndpoints(const Endpoints& endpoints,
 void MergeEndpoints(std::span<const CompactSlice> slices,
                     absl::string_view name, Protocol protocol,
                     const DialectTraits& traits, EndpointList& out,
-                    std::vector<std::string>* written) {
+                    std::vector<std::string>* written, Arena* arena) {
   out.Clear();
   if (written != nullptr) written->clear();
   Candidates candidates;
@@ -366,8 +382,11 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
   }
   Order order(candidates.size());
   std::iota(order.begin(), order.end(), 0);
-  if (traits.endpoint_slices) SortAndDeduplicate(candidates, order);
-  Fill(candidates, order, out);
+  if (traits.endpoint_slices) {
+    MakeKeys(candidates);
+    SortAndDeduplicate(candidates, order);
+  }
+  Fill(candidates, order, arena, out);
   if (traits.endpoint_slices || out.size() < 2) return;
   absl::flat_hash_set<absl::string_view> seen;
   for (const EndpointInfo& e : out.endpoints) {

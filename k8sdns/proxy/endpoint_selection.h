@@ -21,10 +21,12 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/cluster/endpoints.h"
 #include "k8sdns/net/ip_address.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/proxy/arena.h"
 #include "k8sdns/proxy/chain_names.h"
 #include "k8sdns/proxy/finding.h"
 #include "k8sdns/proxy/service_ports.h"
@@ -73,8 +75,8 @@ struct CompactSlice {
     friend bool operator==(const Port&, const Port&) = default;
   };
   std::string name;
-  std::vector<Port> ports;
-  std::vector<CompactEndpoint> endpoints;
+  absl::InlinedVector<Port, 1> ports;
+  ArenaVector<CompactEndpoint> endpoints;
   // 1.14 and before: the addresses as written, where that is not the canonical
   // text (chain names are hashes of it). Else empty.
   std::vector<std::string> addresses_as_written;
@@ -90,6 +92,7 @@ struct EndpointReader {
   HintSets* zone_hints = nullptr;
   HintSets* node_hints = nullptr;
   Findings* findings = nullptr;  // may be null
+  Arena* arena = nullptr;        // for endpoints; null: the heap
 
   // Reads a slice of the reader's family into `out` (whose memory is reused)
   // and returns the name of its Service. Nothing if kube-proxy does not look at
@@ -128,20 +131,20 @@ struct EndpointList {
   // Bytes behind the last text, so that texts may be copied in large pieces.
   static constexpr size_t kPadding = 32;
 
-  std::vector<EndpointInfo> endpoints;
-  std::string texts;
+  ArenaVector<EndpointInfo> endpoints;
+  ArenaVector<char> texts;
   // The same text comes twice (Endpoints objects only).
   bool has_duplicates = false;
 
   size_t size() const { return endpoints.size(); }
   // "10.0.0.1:80" or "[fd00::1]:80".
   absl::string_view text(const EndpointInfo& e) const {
-    return absl::string_view(texts).substr(e.text_begin, e.text_size);
+    return {texts.data() + e.text_begin, e.text_size};
   }
   // "10.0.0.1", "fd00::1".
   absl::string_view address_text(const EndpointInfo& e) const {
-    return absl::string_view(texts).substr(
-        e.text_begin + (e.address.is_v6() ? 1 : 0), e.address_size);
+    return {texts.data() + e.text_begin + (e.address.is_v6() ? 1 : 0),
+            e.address_size};
   }
   void Clear() {
     endpoints.clear();
@@ -155,11 +158,13 @@ struct EndpointList {
 // local one wins, else the first), sorted bytewise by text. With Endpoints:
 // all, in their order; the protocol is not looked at. `written`, if not null,
 // gets the text that chain names are hashes of where it differs (1.14), by
-// index; else it is left empty.
+// index; else it is left empty. `arena`, if not null, is where `out` takes the
+// memory from that it lacks.
 void MergeEndpoints(std::span<const CompactSlice> slices,
                     absl::string_view name, Protocol protocol,
                     const DialectTraits& traits, EndpointList& out,
-                    std::vector<std::string>* written = nullptr);
+                    std::vector<std::string>* written = nullptr,
+                    Arena* arena = nullptr);
 
 struct SelectedEndpoints {
   // Indexes into the EndpointList, ascending.

@@ -1,6 +1,7 @@
 #include "k8sdns/proxy/iptables_family.h"
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
 #include "k8sdns/proxy/iptables_fixed_rules.h"
@@ -54,16 +55,17 @@ IptablesFamily::IptablesFamily(const RuleContext& context,
 IptablesFamily::ServiceState* IptablesFamily::FindState(
     absl::string_view namespace_, absl::string_view name) const {
   auto it = services_.find(Name(namespace_, name));
-  return it == services_.end() ? nullptr : it->get();
+  return it == services_.end() ? nullptr : *it;
 }
 
 IptablesFamily::ServiceState& IptablesFamily::StateOf(
     absl::string_view namespace_, absl::string_view name) {
   if (ServiceState* state = FindState(namespace_, name)) return *state;
-  auto state = std::make_unique<ServiceState>();
+  ServiceState* const state = state_pool_.New();
   state->namespace_ = std::string(namespace_);
   state->name = std::string(name);
-  return **services_.insert(std::move(state)).first;
+  services_.insert(state);
+  return *state;
 }
 
 void IptablesFamily::MarkDirty(ServiceState& state) {
@@ -112,8 +114,8 @@ bool IptablesFamily::SameInfos(const ServiceState& state,
   return true;
 }
 
-std::vector<CompactSlice>::iterator IptablesFamily::FindSlice(
-    ServiceState& state, absl::string_view name) {
+CompactSlice* IptablesFamily::FindSlice(ServiceState& state,
+                                        absl::string_view name) {
   auto it = std::lower_bound(
       state.slices.begin(), state.slices.end(), name,
       [](const CompactSlice& s, absl::string_view n) { return s.name < n; });
@@ -175,8 +177,10 @@ void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
 
 void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
+  EndpointReader reader = Reader(findings);
+  reader.arena = &arena_;
   CompactSlice compact;
-  const auto service = Reader(findings).ReadSlice(slice, compact);
+  const auto service = reader.ReadSlice(slice, compact);
   if (!service || !IsWatched(meta, context_.traits)) return;
   if (last_loaded_ == nullptr || last_loaded_->name != *service ||
       last_loaded_->namespace_ != meta.namespace_) {
@@ -199,8 +203,12 @@ void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
     return;
   }
   ServiceState& state = StateOf(meta.namespace_, meta.name);
-  if (subsets == state.slices) return;
-  state.slices = std::move(subsets);
+  if (std::equal(subsets.begin(), subsets.end(), state.slices.begin(),
+                 state.slices.end())) {
+    return;
+  }
+  state.slices.assign(std::make_move_iterator(subsets.begin()),
+                      std::make_move_iterator(subsets.end()));
   MarkDirty(state);
 }
 
@@ -253,13 +261,18 @@ void IptablesFamily::Categorize(PortModel& model) {
 }
 
 void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
-                            PortModel& model) {
+                            Arena* arena, PortModel& model) {
   const ServicePortInfo& info = model.info;
   const ChainNamer namer(info.name, info.protocol);
-  model.hash = old != nullptr ? old->hash : namer.OfPort();
+  ChainNameBatch names(namer);
+  if (old != nullptr) {
+    model.hash = old->hash;
+  } else {
+    names.Add("", &model.hash);
+  }
   MergeEndpoints(state.slices, info.port_name, info.protocol, context_.traits,
                  model.list,
-                 context_.traits.endpoint_slices ? nullptr : &written_);
+                 context_.traits.endpoint_slices ? nullptr : &written_, arena);
   // Both lists are sorted.
   EndpointList& list = model.list;
   size_t next = 0;
@@ -284,13 +297,15 @@ void IptablesFamily::Derive(const ServiceState& state, const PortModel* old,
         continue;
       }
     }
-    e.chain = namer.OfEndpoint(text);
+    names.Add(text, &e.chain);
   }
+  names.Flush();
   Categorize(model);
 }
 
 void IptablesFamily::LoadService(const Service& service, Findings* findings) {
-  std::vector<ServicePortInfo> infos;
+  std::vector<ServicePortInfo>& infos = infos_scratch_;
+  infos.clear();
   ExpandService(service, context_.node.family,
                 {context_.traits, context_.features}, infos, findings);
   if (infos.empty()) return;
@@ -302,11 +317,12 @@ void IptablesFamily::LoadService(const Service& service, Findings* findings) {
   }
   state->ports.reserve(infos.size());
   for (ServicePortInfo& info : infos) {
-    auto& node = state->ports.emplace_back(std::make_unique<PortNode>());
+    PortNode* const node = node_pool_.New();
+    state->ports.push_back(node);
     node->model.info = std::move(info);
-    Derive(*state, nullptr, node->model);
+    Derive(*state, nullptr, &arena_, node->model);
     endpoint_count_ += node->model.list.size();
-    loaded_.push_back(node.get());
+    loaded_.push_back(node);
   }
 }
 
@@ -320,7 +336,7 @@ void IptablesFamily::FinishLoad() {
   if (!std::is_sorted(loaded_.begin(), loaded_.end(), less)) {
     std::sort(loaded_.begin(), loaded_.end(), less);
   }
-  tree_.Build(loaded_);
+  tree_.Build(std::move(loaded_));
   loaded_ = {};
   context_.large_cluster = IsLarge();
 }

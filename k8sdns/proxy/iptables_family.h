@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/kube_proxy_config.h"
 #include "k8sdns/netfilter/ruleset.h"
+#include "k8sdns/proxy/arena.h"
 #include "k8sdns/proxy/chain_names.h"
 #include "k8sdns/proxy/finding.h"
 #include "k8sdns/proxy/fragment.h"
@@ -67,16 +67,17 @@ class IptablesFamily {
     // What was read. The ports of the Service are kept by `ports`; only where
     // they changed since, they are here.
     std::optional<std::vector<ServicePortInfo>> new_infos;
-    std::vector<CompactSlice> slices;  // by name; or subsets of Endpoints
+    // By name; or subsets of Endpoints.
+    absl::InlinedVector<CompactSlice, 1> slices;
     // What is derived. Nodes are in the tree.
-    std::vector<std::unique_ptr<PortNode>> ports;
+    absl::InlinedVector<PortNode*, 1> ports;
   };
   // Services by name.
   using Name = std::pair<absl::string_view, absl::string_view>;
   struct StateHash {
     using is_transparent = void;
     size_t operator()(const Name& name) const { return absl::HashOf(name); }
-    size_t operator()(const std::unique_ptr<ServiceState>& state) const {
+    size_t operator()(const ServiceState* state) const {
       return absl::HashOf(NameOf(state));
     }
   };
@@ -88,7 +89,7 @@ class IptablesFamily {
     }
   };
   static Name NameOf(const Name& name) { return name; }
-  static Name NameOf(const std::unique_ptr<ServiceState>& state) {
+  static Name NameOf(const ServiceState* state) {
     return {state->namespace_, state->name};
   }
 
@@ -107,8 +108,7 @@ class IptablesFamily {
   static bool SameInfos(const ServiceState& state,
                         const std::vector<ServicePortInfo>& infos);
   // The place of a slice among those of a service.
-  static std::vector<CompactSlice>::iterator FindSlice(ServiceState& state,
-                                                       absl::string_view name);
+  static CompactSlice* FindSlice(ServiceState& state, absl::string_view name);
   void RemoveSlice(ServiceState& state, absl::string_view name);
   void MarkDirty(ServiceState& state);
   void ReadService(const Service& service, bool deleted, Findings* findings);
@@ -119,8 +119,8 @@ class IptablesFamily {
   EndpointReader Reader(Findings* findings);
 
   // Layer two. Fills `model`, whose info is there; chain names are taken from
-  // `old` where it has them.
-  void Derive(const ServiceState& state, const PortModel* old,
+  // `old` where it has them. New memory comes from `arena` if that is not null.
+  void Derive(const ServiceState& state, const PortModel* old, Arena* arena,
               PortModel& model);
   void Categorize(PortModel& model);
   // More than 1,000 endpoints, ready or not, in a dialect that cares.
@@ -149,8 +149,12 @@ class IptablesFamily {
   HintSets node_hints_;
   ProbabilityTexts probabilities_;
 
-  absl::flat_hash_set<std::unique_ptr<ServiceState>, StateHash, StateEq>
-      services_;
+  // What is made by loading; it is the owner of what the following points to.
+  Arena arena_;
+  Pool<ServiceState> state_pool_{&arena_};
+  Pool<PortNode> node_pool_{&arena_};
+
+  absl::flat_hash_set<ServiceState*, StateHash, StateEq> services_;
   // The services of the slices with a name of this hash, to notice that a slice
   // changed its service.
   absl::flat_hash_map<size_t, absl::InlinedVector<ServiceState*, 1>>
@@ -163,6 +167,7 @@ class IptablesFamily {
   // While loading.
   ServiceState* last_loaded_ = nullptr;
   std::vector<PortNode*> loaded_;
+  std::vector<ServicePortInfo> infos_scratch_;
 
   // Reused memory.
   CompactSlice slice_scratch_;

@@ -142,18 +142,18 @@ void IptablesFamily::Prepare(ServiceState& state) {
     pending.node = node;
     pending.model.info = info;
     const PortModel* old = node != nullptr ? &node->model : nullptr;
-    Derive(state, old, pending.model);
+    Derive(state, old, nullptr, pending.model);
     endpoint_count_ += pending.model.list.size();
     if (old != nullptr) endpoint_count_ -= old->list.size();
   };
   if (!state.new_infos) {
-    for (const auto& node : state.ports) prepare(node.get(), node->model.info);
+    for (PortNode* node : state.ports) prepare(node, node->model.info);
     return;
   }
   auto same_port = [](const ServicePortInfo& a, const ServicePortInfo& b) {
     return a.port_name == b.port_name && a.protocol == b.protocol;
   };
-  for (const auto& node : state.ports) {
+  for (PortNode* node : state.ports) {
     if (std::any_of(state.new_infos->begin(), state.new_infos->end(),
                     [&](const ServicePortInfo& info) {
                       return same_port(info, node->model.info);
@@ -162,14 +162,14 @@ void IptablesFamily::Prepare(ServiceState& state) {
     }
     Pending& pending = NextPending();
     pending.service = &state;
-    pending.node = node.get();
+    pending.node = node;
     pending.removed = true;
     endpoint_count_ -= node->model.list.size();
   }
   for (const ServicePortInfo& info : *state.new_infos) {
     PortNode* node = nullptr;
-    for (const auto& known : state.ports) {
-      if (same_port(known->model.info, info)) node = known.get();
+    for (PortNode* known : state.ports) {
+      if (same_port(known->model.info, info)) node = known;
     }
     prepare(node, info);
   }
@@ -185,7 +185,7 @@ void IptablesFamily::Update(IptablesDelta& delta) {
     before = context_;
     context_.node = *std::move(next_node_);
     zone_hints_.SetOwn(context_.node.zone);
-    for (const auto& state : services_) MarkDirty(*state);
+    for (ServiceState* state : services_) MarkDirty(*state);
   }
   next_node_.reset();
   pending_count_ = 0;
@@ -193,7 +193,7 @@ void IptablesFamily::Update(IptablesDelta& delta) {
   if (IsLarge() != context_.large_cluster) {
     if (!before) before = context_;
     context_.large_cluster = IsLarge();
-    for (const auto& state : services_) {
+    for (ServiceState* state : services_) {
       if (state->dirty) continue;
       MarkDirty(*state);
       Prepare(*state);
@@ -210,6 +210,7 @@ void IptablesFamily::Update(IptablesDelta& delta) {
     state->dirty = false;
     if (state->ports.empty() && state->slices.empty()) {
       services_.erase(Name(state->namespace_, state->name));
+      state_pool_.Delete(state);
     }
   }
   dirty_.clear();
@@ -279,7 +280,7 @@ void IptablesFamily::UpdatePort(Pending& pending, const RuleContext& before,
   }
   auto& ports = pending.service->ports;
   if (node == nullptr) {
-    node = ports.emplace_back(std::make_unique<PortNode>()).get();
+    node = ports.emplace_back(node_pool_.New());
     std::swap(node->model, pending.model);
     tree_.Insert(node);
   } else if (!pending.removed) {
@@ -288,8 +289,8 @@ void IptablesFamily::UpdatePort(Pending& pending, const RuleContext& before,
   Diff(before_, after_, node, delta);
   if (pending.removed) {
     tree_.Erase(node);
-    ports.erase(std::find_if(ports.begin(), ports.end(),
-                             [&](const auto& p) { return p.get() == node; }));
+    ports.erase(std::find(ports.begin(), ports.end(), node));
+    node_pool_.Delete(node);
   }
 }
 

@@ -191,7 +191,7 @@ class PortRules {
 
   // 1.14 writes the rules of an endpoint that is listed twice twice.
   void RepeatedEndpointChains() {
-    const std::vector<EndpointInfo>& all = port_.list.endpoints;
+    const ArenaVector<EndpointInfo>& all = port_.list.endpoints;
     for (uint32_t i = 0; i < all.size(); ++i) {
       auto same = [&](const EndpointInfo& e) {
         return e.chain == all[i].chain;

@@ -1,6 +1,7 @@
 #include "k8sdns/proxy/port_tree.h"
 
 #include <cstring>
+#include <utility>
 
 namespace k8sdns::proxy {
 namespace {
@@ -45,12 +46,22 @@ const std::vector<PortNode*>& PortTree::InOrder() {
   return in_order_;
 }
 
-void PortTree::Build(const std::vector<PortNode*>& nodes) {
-  in_order_ = nodes;
+void PortTree::Build(std::vector<PortNode*> nodes) {
+  size_ = nodes.size();
+  in_order_ = std::move(nodes);
   in_order_valid_ = true;
+  linked_ = false;
+}
+
+void PortTree::SumUp() {
+  if (!linked_) Link();
+  SumUp(root_);
+}
+
+void PortTree::Link() {
   // The right spine of what was built so far.
   std::vector<PortNode*> spine;
-  for (PortNode* node : nodes) {
+  for (PortNode* node : in_order_) {
     node->priority = PriorityOf(*node);
     node->left = node->right = nullptr;
     while (!spine.empty() && spine.back()->priority < node->priority) {
@@ -61,8 +72,7 @@ void PortTree::Build(const std::vector<PortNode*>& nodes) {
     spine.push_back(node);
   }
   root_ = spine.empty() ? nullptr : spine.front();
-  size_ = nodes.size();
-  SumUp();
+  linked_ = true;
 }
 
 void PortTree::Split(PortNode* node, const ServicePortInfo& key,

@@ -2,7 +2,9 @@
 // number of rules that stand before each: internal to the iptables compiler.
 //
 // A treap. Its priorities are hashes of the names, so that the shape depends on
-// the content alone. Insert, erase, counts: O(log n).
+// the content alone. Insert, erase, counts: O(log n). Until the first SumUp()
+// after a Build() there is only the list of the nodes, which is all that
+// printing needs.
 #ifndef K8SDNS_PROXY_PORT_TREE_H_
 #define K8SDNS_PROXY_PORT_TREE_H_
 
@@ -29,16 +31,18 @@ struct PortNode {
 
 class PortTree {
  public:
-  // `nodes` sorted and without duplicates; links are overwritten. O(n).
-  void Build(const std::vector<PortNode*>& nodes);
+  // `nodes` sorted and without duplicates. SumUp() must be called before what
+  // follows it here. O(1).
+  void Build(std::vector<PortNode*> nodes);
+  // Makes the tree, if it is not yet there, and computes all sums from the
+  // nodes' own counts. O(n).
+  void SumUp();
   // The node's key must not be there yet; its `own` counts must be set.
   void Insert(PortNode* node);
   // The node must be there.
   void Erase(PortNode* node);
   // Changes the counts of a node that is there.
   void SetCounts(PortNode* node, const RuleCounts& counts);
-  // Computes all sums from the nodes' own counts. O(n).
-  void SumUp() { SumUp(root_); }
 
   // The rules in each chain of all ports before `node`.
   RuleCounts CountsBefore(const PortNode* node) const;
@@ -51,6 +55,10 @@ class PortTree {
   // In order.
   template <typename Visit>
   void ForEach(Visit&& visit) const {
+    if (in_order_valid_) {
+      for (PortNode* node : in_order_) visit(*node);
+      return;
+    }
     std::vector<PortNode*> path;
     PortNode* node = root_;
     while (node != nullptr || !path.empty()) {
@@ -64,6 +72,7 @@ class PortTree {
   }
 
  private:
+  void Link();
   static void Pull(PortNode* node);
   static void SumUp(PortNode* node);
   // Splits into keys less than `key` and the others.
@@ -74,6 +83,7 @@ class PortTree {
   PortNode* root_ = nullptr;
   std::vector<PortNode*> in_order_;
   bool in_order_valid_ = false;
+  bool linked_ = true;
   size_t size_ = 0;
 };
 
