@@ -47,12 +47,29 @@ bool IsNeverTracked(const Packet& packet) {
 
 }  // namespace
 
+uint32_t Conntrack::FindEntry(const Tuple& tuple, uint32_t hash) const {
+  return by_tuple_.Find(hash, [&](uint32_t entry) {
+    return slots_[entry / 2].flow.tuples[entry % 2] == tuple;
+  });
+}
+
+Conntrack::Found Conntrack::ToFound(uint32_t entry, int64_t now_us) const {
+  if (entry == SlotTable::kNone) return {};
+  const Slot& slot = slots_[entry / 2];
+  if (slot.flow.expires_us <= now_us) return {};
+  return {slot.id, static_cast<int>(entry % 2)};
+}
+
 Conntrack::Found Conntrack::Find(const Tuple& tuple, int64_t now_us) const {
-  auto it = by_tuple_.find(tuple);
-  if (it == by_tuple_.end()) return {};
-  const Flow* f = flow(it->second.flow);
-  if (f == nullptr || f->expires_us <= now_us) return {};
-  return it->second;
+  return ToFound(FindEntry(tuple, tuple.Hash()), now_us);
+}
+
+uint32_t Conntrack::FindSource(const Tuple& tuple, uint32_t hash) const {
+  return by_source_.Find(hash, [&](uint32_t slot) {
+    const Tuple& other = slots_[slot].flow.tuples[0];
+    return other.src_port == tuple.src_port &&
+           other.protocol == tuple.protocol && other.src == tuple.src;
+  });
 }
 
 Tracking Conntrack::Track(const NodePacket& packet,
@@ -61,15 +78,16 @@ Tracking Conntrack::Track(const NodePacket& packet,
   if (IsNeverTracked(header)) return {0, FlowState::kUntracked};
   if (IsIcmpError(header)) return TrackIcmpError(packet, now_us);
   const Tuple tuple = Tuple::Of(header);
+  const uint32_t hash = tuple.Hash();
   for (;;) {
     Tracking tracking;
-    const Found found = Find(tuple, now_us);
+    const uint32_t entry = FindEntry(tuple, hash);
+    const Found found = ToFound(entry, now_us);
     if (found.flow == 0) {
-      auto expired = by_tuple_.find(tuple);
-      if (expired != by_tuple_.end()) Kill(expired->second.flow);
+      if (entry != SlotTable::kNone) Kill(slots_[entry / 2].id);  // expired
       const std::optional<Tuple> reply = tuple.Inverse();
       if (!reply) return {};
-      tracking = {Create(tuple, *reply), FlowState::kNew};
+      tracking = {Create(tuple, hash, *reply), FlowState::kNew};
     } else {
       const Flow& f = *flow(found.flow);
       tracking.flow = found.flow;
@@ -110,7 +128,8 @@ Tracking Conntrack::TrackIcmpError(const NodePacket& packet,
                                            : FlowState::kRelated};
 }
 
-FlowId Conntrack::Create(const Tuple& tuple, const Tuple& reply) {
+FlowId Conntrack::Create(const Tuple& tuple, uint32_t hash,
+                         const Tuple& reply) {
   size_t slot = slots_.size();
   if (free_.empty()) {
     slots_.emplace_back();
@@ -123,6 +142,8 @@ FlowId Conntrack::Create(const Tuple& tuple, const Tuple& reply) {
   s.id = id;
   s.flow.tuples[0] = tuple;
   s.flow.tuples[1] = reply;
+  s.hashes[0] = hash;
+  s.hashes[1] = reply.Hash();
   pending_.push_back(id);
   return id;
 }
@@ -213,16 +234,27 @@ void Conntrack::Refresh(Flow& flow, int64_t now_us, int seconds) {
 bool Conntrack::Confirm(FlowId id, int64_t now_us) {
   Flow* f = flow(id);
   if (f == nullptr || (f->status & (kFlowConfirmed | kFlowDying))) return true;
+  const uint32_t slot = static_cast<uint32_t>(SlotOf(id));
+  const uint32_t* hashes = slots_[slot].hashes;
+  uint32_t expired[2];
   for (int direction : {0, 1}) {
-    if (Find(f->tuples[direction], now_us).flow != 0) {
+    expired[direction] = FindEntry(f->tuples[direction], hashes[direction]);
+    if (ToFound(expired[direction], now_us).flow != 0) {
       f->status |= kFlowDying;
       return false;
     }
   }
   f->status |= kFlowConfirmed;
   f->expires_us += now_us;
-  by_tuple_[f->tuples[0]] = {id, 0};
-  by_tuple_.try_emplace(f->tuples[1], Found{id, 1});
+  // Of an expired flow only the original tuple is taken over.
+  if (expired[0] != SlotTable::kNone) {
+    by_tuple_.Replace(hashes[0], expired[0], 2 * slot);
+  } else {
+    by_tuple_.Insert(hashes[0], 2 * slot);
+  }
+  if (expired[1] == SlotTable::kNone && !(f->tuples[0] == f->tuples[1])) {
+    by_tuple_.Insert(hashes[1], 2 * slot + 1);
+  }
   return true;
 }
 
@@ -232,9 +264,9 @@ void Conntrack::Kill(FlowId id) {
   f->status |= kFlowDying;
   pending_.push_back(id);
   if (!(f->status & kFlowConfirmed)) return;
-  for (const Tuple& tuple : f->tuples) {
-    auto it = by_tuple_.find(tuple);
-    if (it != by_tuple_.end() && it->second.flow == id) by_tuple_.erase(it);
+  const uint32_t slot = static_cast<uint32_t>(SlotOf(id));
+  for (uint32_t direction : {0u, 1u}) {
+    by_tuple_.Erase(slots_[slot].hashes[direction], 2 * slot + direction);
   }
 }
 
@@ -259,14 +291,20 @@ void Conntrack::Remove(FlowId id) {
 void Conntrack::ForgetMappedSource(FlowId id) {
   const Slot& gone = slots_[SlotOf(id)];
   const Tuple& t = gone.flow.tuples[0];
-  auto it = by_source_.find({t.src, t.src_port, t.protocol});
-  if (it == by_source_.end()) return;
-  if (it->second == id) {
-    it->second = gone.older;
-    if (gone.older == 0) by_source_.erase(it);
+  const uint32_t hash = t.SourceHash();
+  const uint32_t latest = FindSource(t, hash);
+  if (latest == SlotTable::kNone) return;
+  if (slots_[latest].id == id) {
+    if (gone.older == 0) {
+      by_source_.Erase(hash, latest);
+    } else {
+      by_source_.Replace(hash, latest,
+                         static_cast<uint32_t>(SlotOf(gone.older)));
+    }
     return;
   }
-  for (FlowId later = it->second; later != 0; later = OlderOfSource(later)) {
+  for (FlowId later = slots_[latest].id; later != 0;
+       later = OlderOfSource(later)) {
     Slot& s = slots_[SlotOf(later)];
     if (s.older == id) s.older = gone.older;
   }
@@ -287,19 +325,26 @@ void Conntrack::Flush() {
   slots_.clear();
   free_.clear();
   pending_.clear();
-  by_tuple_.clear();
-  by_source_.clear();
+  by_tuple_.Clear();
+  by_source_.Clear();
+}
+
+void Conntrack::Reserve(size_t flows) {
+  slots_.reserve(flows);
+  by_tuple_.Reserve(2 * flows);
+  by_source_.Reserve(flows);
 }
 
 size_t Conntrack::memory_bytes() const {
-  return slots_.capacity() * sizeof(Slot) +
-         by_source_.capacity() * (sizeof(SourceKey) + sizeof(FlowId) + 1) +
-         by_tuple_.capacity() * (sizeof(Tuple) + sizeof(Found) + 1);
+  return slots_.capacity() * sizeof(Slot) + by_source_.memory_bytes() +
+         by_tuple_.memory_bytes();
 }
 
 void Conntrack::AlterReply(FlowId id, const Tuple& reply) {
   Flow* f = flow(id);
-  if (f != nullptr && !(f->status & kFlowConfirmed)) f->tuples[1] = reply;
+  if (f == nullptr || (f->status & kFlowConfirmed)) return;
+  f->tuples[1] = reply;
+  slots_[SlotOf(id)].hashes[1] = reply.Hash();
 }
 
 bool Conntrack::Taken(const Tuple& tuple, FlowId except, int64_t now_us) const {
@@ -314,16 +359,20 @@ void Conntrack::NoteMappedSource(FlowId id) {
   Flow* f = flow(id);
   if (f == nullptr || f->source_mapped != 0) return;
   f->source_mapped = next_mapped_++;
-  const Tuple& t = f->tuples[0];
-  FlowId& latest = by_source_[{t.src, t.src_port, t.protocol}];
-  slots_[SlotOf(id)].older = latest;
-  latest = id;
+  const uint32_t slot = static_cast<uint32_t>(SlotOf(id));
+  const uint32_t hash = f->tuples[0].SourceHash();
+  const uint32_t latest = FindSource(f->tuples[0], hash);
+  if (latest == SlotTable::kNone) {
+    by_source_.Insert(hash, slot);
+  } else {
+    slots_[slot].older = slots_[latest].id;
+    by_source_.Replace(hash, latest, slot);
+  }
 }
 
 FlowId Conntrack::LatestOfSource(const Tuple& original) const {
-  auto it =
-      by_source_.find({original.src, original.src_port, original.protocol});
-  return it == by_source_.end() ? 0 : it->second;
+  const uint32_t slot = FindSource(original, original.SourceHash());
+  return slot == SlotTable::kNone ? 0 : slots_[slot].id;
 }
 
 bool operator==(const Conntrack& a, const Conntrack& b) {

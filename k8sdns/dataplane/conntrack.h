@@ -13,7 +13,9 @@
 // that is dropped leaves nothing behind (ForgetUnconfirmed()).
 //
 // Cost: a packet costs a few hash lookups whatever the number of flows; a copy
-// of the table is linear in it. At most 2^28 flows at once.
+// of the table is linear in it. At most 2^28 flows at once. Nothing is
+// allocated but for room for more flows than there ever were, or Reserve()
+// made room for.
 //
 // The seam for IPVS: a flow may be looked up and its reply tuple altered by
 // others than NAT (AlterReply()), as ip_vs_nfct.c does.
@@ -22,11 +24,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "k8sdns/dataplane/node_packet.h"
+#include "k8sdns/dataplane/slot_table.h"
 #include "k8sdns/dataplane/tcp_tracking.h"
 #include "k8sdns/dataplane/tuple.h"
 
@@ -122,8 +123,12 @@ class Conntrack {
   void SetClosing(FlowId id, int64_t now_us);
   // Drops flows that were never confirmed and those that were killed.
   void ForgetUnconfirmed();
-  // Empties the table (`conntrack -F`).
+  // Empties the table (`conntrack -F`); its room stays.
   void Flush();
+  // Makes room for so many flows.
+  void Reserve(size_t flows);
+  // Speed only: asks for the memory that the lookup of a tuple reads.
+  void Prefetch(uint32_t tuple_hash) const { by_tuple_.Prefetch(tuple_hash); }
   size_t size() const { return slots_.size() - free_.size(); }
   size_t memory_bytes() const;
 
@@ -145,19 +150,8 @@ class Conntrack {
   friend bool operator==(const Conntrack& a, const Conntrack& b);
 
  private:
-  struct SourceKey {
-    IpAddress src;
-    uint16_t port;
-    Protocol protocol;
-    friend bool operator==(const SourceKey&, const SourceKey&) = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const SourceKey& k) {
-      return H::combine(std::move(h), k.src, k.port, k.protocol);
-    }
-  };
-
   Tracking TrackIcmpError(const NodePacket& packet, int64_t now_us) const;
-  FlowId Create(const Tuple& tuple, const Tuple& reply);
+  FlowId Create(const Tuple& tuple, uint32_t hash, const Tuple& reply);
   // False: the packet is not of this flow after all; kReopen through *again.
   bool TrackProtocol(FlowId id, const NodePacket& packet, Tracking tracking,
                      const ConntrackOptions& options, int64_t now_us,
@@ -168,12 +162,18 @@ class Conntrack {
   void Refresh(Flow& flow, int64_t now_us, int seconds);
   void Remove(FlowId id);
   void ForgetMappedSource(FlowId id);
+  // What by_tuple_ has for a tuple, expired or not; SlotTable::kNone: nothing.
+  uint32_t FindEntry(const Tuple& tuple, uint32_t hash) const;
+  Found ToFound(uint32_t entry, int64_t now_us) const;
+  // The slot that by_source_ has for the source of a tuple.
+  uint32_t FindSource(const Tuple& tuple, uint32_t hash) const;
 
   // Where a flow is kept. The lower bits of an id are its slot, the others
   // count up.
   struct Slot {
     FlowId id = 0;     // 0: free
     FlowId older = 0;  // the flow of the same source that was mapped before
+    uint32_t hashes[2] = {0, 0};  // of the flow's tuples
     Flow flow;
   };
   static constexpr int kSlotBits = 28;
@@ -185,10 +185,10 @@ class Conntrack {
   std::vector<uint32_t> free_;
   // Flows that may have to go at the end of the packet.
   std::vector<FlowId> pending_;
-  // Confirmed flows by both tuples.
-  absl::flat_hash_map<Tuple, Found> by_tuple_;
-  // The flow that was mapped last.
-  absl::flat_hash_map<SourceKey, FlowId> by_source_;
+  // Confirmed flows by both tuples: twice the slot, plus the direction.
+  SlotTable by_tuple_;
+  // By the source of the original tuple, the flow that was mapped last.
+  SlotTable by_source_;
   FlowId next_ = 1;
   uint64_t next_mapped_ = 1;
 };

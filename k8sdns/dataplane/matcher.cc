@@ -6,7 +6,9 @@
 
 #include "absl/container/inlined_vector.h"
 #include "k8sdns/dataplane/fast_match.h"
+#include "k8sdns/dataplane/nat.h"
 #include "k8sdns/dataplane/rule_index.h"
+#include "k8sdns/dataplane/rule_program.h"
 
 namespace k8sdns::dataplane {
 namespace {
@@ -39,17 +41,63 @@ void Prefetch(const uint16_t* halves, uint32_t rules) {
   }
 }
 
+bool MayLookUp(const RuleContext& context) {
+  return context.header().src.family() == context.family() &&
+         context.header().dst.family() == context.family();
+}
+
+// All that a Service's chain does with a packet. False: nothing was done, it
+// has to be walked. Without a trace only.
+bool RunService(const RuleIndex& index, const RuleIndex::Chain& chain,
+                RuleContext& context, uint64_t steps) {
+  const ServiceChains& services = index.services();
+  if (!services.Takes(chain.service, context.header().protocol) ||
+      !MayLookUp(context) ||
+      steps + services.MaxSteps(chain.service) >= kMaxSteps) {
+    return false;
+  }
+  const ServiceChains::Endpoint endpoint = services.Choose(
+      chain.service, context.header(), context.decisions, context.transit.mark);
+  NatTarget target;
+  target.first_address = target.last_address = endpoint.address;
+  target.has_ports = true;
+  target.first_port = target.last_port = endpoint.port;
+  BindNat(target, Manipulation::kDestination, context.transit.tracking.flow,
+          context.state.now_us, context.state.conntrack, context.decisions);
+  return true;
+}
+
+TableVerdict Unknown(const RuleContext& context, netfilter::ChainId chain,
+                     uint32_t rule, std::string reason) {
+  TableVerdict verdict;
+  verdict.kind = TableVerdict::kUnknown;
+  verdict.rule = TraceLine({TraceStep::kRule, context.table, chain, rule, 0},
+                           context.rules);
+  verdict.reason = std::move(reason);
+  return verdict;
+}
+
 // One packet in one table.
 class Walk {
  public:
-  Walk(const RuleIndex& index, RuleContext& context, Trace* trace)
+  // `steps` were made before it.
+  Walk(const RuleIndex& index, RuleContext& context, Trace* trace,
+       uint64_t steps = 0)
       : index_(index),
         context_(context),
         trace_(trace),
-        may_look_up_(context.header().src.family() == context.family() &&
-                     context.header().dst.family() == context.family()) {}
+        may_look_up_(MayLookUp(context)),
+        steps_(steps) {}
 
   TableVerdict Run(const RuleIndex::Chain& built_in);
+  // Runs a chain that was called. True: the verdict is not known yet, and the
+  // caller goes on.
+  bool RunCalled(const RuleIndex::Chain& chain, TableVerdict& verdict) {
+    called_ = true;
+    verdict = Run(chain);
+    return returned_;
+  }
+  uint64_t steps() const { return steps_; }
 
  private:
   Place BeginOf(const RuleIndex::Chain& chain) const {
@@ -97,17 +145,25 @@ class Walk {
     return place.slot != nullptr && place.slot->decided &&
            place.candidate->number == number;
   }
-  // Steps over such a rule and, if it matches, calls its chain.
-  void RunDecided(uint32_t number) {
+  // Steps over such a rule and, if it matches, calls its chain. False: the
+  // verdict is known.
+  bool RunDecided(uint32_t number) {
     const RuleIndex::Slot& slot = *place_.slot;
     const RuleIndex::Chain& chain = *place_.chain;
     place_.number = number + 1;
     place_.candidate = index_.Next(slot.first);
     place_.slot = nullptr;
-    if (!index_.KeyIs(slot, chain, context_.header())) return;
+    if (!index_.KeyIs(slot, chain, context_.header())) return true;
     Step(TraceStep::kRule, chain.id, number);
+    if (IsDone(slot.jump)) return false;
     callers_.push_back(place_);
     place_ = BeginOf(slot.jump);
+    return true;
+  }
+  // Whether a chain that is entered was run at once.
+  bool IsDone(const RuleIndex::Chain& chain) {
+    return chain.service != RuleIndex::kNone && trace_ == nullptr &&
+           RunService(index_, chain, context_, steps_);
   }
 
   // Evaluates the matches; sets `target` to the target, if there is one.
@@ -135,7 +191,9 @@ class Walk {
         {kind, context_.table, chain, rule, context_.transit.mark});
   }
   TableVerdict Unknown(netfilter::ChainId chain, uint32_t rule,
-                       std::string reason) const;
+                       std::string reason) const {
+    return dataplane::Unknown(context_, chain, rule, std::move(reason));
+  }
   TableVerdict Policy(const RuleIndex::Chain& built_in);
 
   // What a target makes of the walk: goes on, or has set verdict_.
@@ -152,21 +210,18 @@ class Walk {
   const bool may_look_up_;
   Place place_;
   absl::InlinedVector<Place, 16> callers_;
+  uint64_t steps_;
+  bool called_ = false;
+  bool returned_ = false;  // to the one that called
   std::string why_;
   TableVerdict verdict_;
 };
 
-TableVerdict Walk::Unknown(netfilter::ChainId chain, uint32_t rule,
-                           std::string reason) const {
-  TableVerdict verdict;
-  verdict.kind = TableVerdict::kUnknown;
-  verdict.rule = TraceLine({TraceStep::kRule, context_.table, chain, rule, 0},
-                           context_.rules);
-  verdict.reason = std::move(reason);
-  return verdict;
-}
-
 TableVerdict Walk::Policy(const RuleIndex::Chain& built_in) {
+  if (called_) {
+    returned_ = true;
+    return {};
+  }
   Step(TraceStep::kPolicy, built_in.id, 0);
   TableVerdict verdict;
   if (index_.DropsByPolicy(context_.hook)) verdict.kind = TableVerdict::kDrop;
@@ -190,6 +245,7 @@ bool Walk::Enter(netfilter::StringId name, bool call, netfilter::ChainId chain,
     verdict_ = Unknown(chain, number, "jump to a chain that is not there");
     return false;
   }
+  if (IsDone(*to)) return false;
   if (call) callers_.push_back(place_);
   place_ = BeginOf(*to);
   return true;
@@ -241,25 +297,27 @@ bool Walk::RunTarget(OpView target, const RuleIndex::Chain& built_in,
 
 TableVerdict Walk::Run(const RuleIndex::Chain& built_in) {
   place_ = BeginOf(built_in);
-  for (uint64_t steps = 0;; ++steps) {
+  for (;; ++steps_) {
     const RuleIndex::Chain& chain = *place_.chain;
     const uint32_t number = NextNumber(place_);
     // The rules up to there do not match.
-    if (steps + (number - place_.number) >= kMaxSteps) {
+    if (steps_ + (number - place_.number) >= kMaxSteps) {
       return Unknown(chain.id,
-                     place_.number + static_cast<uint32_t>(kMaxSteps - steps),
+                     place_.number + static_cast<uint32_t>(kMaxSteps - steps_),
                      "the rules loop");
     }
-    steps += number - place_.number;
+    steps_ += number - place_.number;
     if (number > chain.rules) {
-      if (chain.id == built_in.id && callers_.empty()) return Policy(built_in);
+      if (chain.id == built_in.id && callers_.empty() && !called_) {
+        return Policy(built_in);
+      }
       Step(TraceStep::kReturn, chain.id, 0);
       // Without a caller it is the end of a goto's target.
       if (!Leave(built_in)) return std::move(verdict_);
       continue;
     }
     if (IsDecided(place_, number)) {
-      RunDecided(number);
+      if (!RunDecided(number)) return std::move(verdict_);
       continue;
     }
     const uint8_t* target = nullptr;
@@ -277,14 +335,232 @@ TableVerdict Walk::Run(const RuleIndex::Chain& built_in) {
   }
 }
 
+// ---- programs ----
+
+using Instruction = RuleProgram::Instruction;
+
+inline MatchResult Holds(const Instruction& i, RuleContext& context,
+                         std::string* why) {
+  const Packet& p = context.header();
+  bool holds = false;
+  switch (i.kind) {
+    case RuleProgram::kSource4:
+    case RuleProgram::kDestination4: {
+      const IpAddress& address =
+          i.kind == RuleProgram::kSource4 ? p.src : p.dst;
+      if (address.is_v6()) {
+        return EvaluateMatch(OpView(i.data), {i.chain, i.rule, i.op}, context,
+                             why);
+      }
+      holds = (address.v4() & i.a) == i.b;
+      break;
+    }
+    case RuleProgram::kProtocol:
+      holds = static_cast<uint8_t>(p.protocol) == i.a;
+      break;
+    case RuleProgram::kPort:
+      holds = p.dst_port >= i.a && p.dst_port <= i.b;
+      break;
+    case RuleProgram::kMark:
+      holds = (context.transit.mark & i.a) == i.b;
+      break;
+    case RuleProgram::kState:
+      holds = (ConntrackStateBit(context.transit.tracking) & i.a) != 0;
+      break;
+    case RuleProgram::kChance:
+      holds = context.decisions.Chance(i.a);
+      break;
+    default:
+      return EvaluateMatch(OpView(i.data), {i.chain, i.rule, i.op}, context,
+                           why);
+  }
+  return holds != i.invert ? MatchResult::kYes : MatchResult::kNo;
+}
+
+// What came of a chain that was called.
+enum class Called : uint8_t { kReturned, kAccepted, kToWalk };
+
+// The usual cases of a call, without a walk: nothing is looked up by the key,
+// or it is a Service's. Without a trace only.
+Called CallByKey(const RuleIndex& index, const RuleIndex::Chain& chain,
+                 RuleContext& context, uint64_t& steps) {
+  const RuleIndex::Chain* service = &chain;
+  if (chain.lookup != RuleIndex::kNone) {
+    if (!MayLookUp(context) || steps + chain.rules + 1 >= kMaxSteps) {
+      return Called::kToWalk;
+    }
+    const RuleIndex::Residue& residue = *index.residue(index.lookup(chain));
+    const RuleIndex::Slot* slot =
+        index.Find(chain, PacketKey(context.header()));
+    if (slot == nullptr) {
+      if (residue.number != RuleIndex::kNone) return Called::kToWalk;
+      steps += chain.rules + 1;
+      return Called::kReturned;
+    }
+    if (!slot->decided || residue.number < slot->first.number ||
+        !index.KeyIs(*slot, chain, context.header())) {
+      return Called::kToWalk;
+    }
+    service = &slot->jump;
+  }
+  if (service->service == RuleIndex::kNone ||
+      !RunService(index, *service, context, steps + chain.rules)) {
+    return Called::kToWalk;
+  }
+  return Called::kAccepted;
+}
+
+// One packet at one hook.
+class ProgramRun {
+ public:
+  ProgramRun(const RuleIndex& index, const RuleProgram& program,
+             RuleContext& context, Trace* trace)
+      : index_(index), program_(program), context_(context), trace_(trace) {}
+
+  TableVerdict Run();
+
+ private:
+  void Step(TraceStep::Kind kind, const Instruction& i) {
+    if (trace_ == nullptr) return;
+    trace_->push_back({kind, context_.table, i.chain,
+                       kind == TraceStep::kRule ? i.rule : 0,
+                       context_.transit.mark});
+  }
+  // Each is false if it has set the verdict.
+  bool RunMatch(const Instruction& i);
+  bool RunTarget(const Instruction& i);
+  bool Call(const Instruction& i);
+
+  const RuleIndex& index_;
+  const RuleProgram& program_;
+  RuleContext& context_;
+  Trace* const trace_;
+  uint32_t at_ = 0;  // the instruction
+  uint64_t steps_ = 0;
+  TableVerdict verdict_;
+};
+
+inline bool ProgramRun::RunMatch(const Instruction& i) {
+  std::string why;
+  switch (Holds(i, context_, &why)) {
+    case MatchResult::kYes:
+      ++at_;
+      return true;
+    case MatchResult::kNo:
+      at_ = i.otherwise;
+      return true;
+    default:
+      verdict_ = Unknown(context_, i.chain, i.rule, std::move(why));
+      return false;
+  }
+}
+
+bool ProgramRun::Call(const Instruction& i) {
+  const RuleIndex::Chain& chain = program_.called(i.a);
+  Called called = Called::kToWalk;
+  if (trace_ == nullptr) called = CallByKey(index_, chain, context_, steps_);
+  if (called == Called::kAccepted) return false;
+  if (called == Called::kToWalk) {
+    Walk walk(index_, context_, trace_, steps_);
+    if (!walk.RunCalled(chain, verdict_)) return false;
+    steps_ = walk.steps() + 1;
+  }
+  at_ = i.kind == RuleProgram::kCall ? at_ + 1 : i.otherwise;
+  return true;
+}
+
+bool ProgramRun::RunTarget(const Instruction& i) {
+  TargetResult result = EvaluateTarget(OpView(i.data), context_);
+  ++at_;
+  switch (result.action) {
+    case TargetResult::kContinue:
+      return true;
+    case TargetResult::kDrop:
+      verdict_.kind = TableVerdict::kDrop;
+      return false;
+    case TargetResult::kReject:
+      verdict_.kind = TableVerdict::kReject;
+      verdict_.with = result.with;
+      return false;
+    case TargetResult::kUnknown:
+      verdict_ = Unknown(context_, i.chain, i.rule, std::move(result.reason));
+      return false;
+    default:  // jumps are other instructions
+      return false;
+  }
+}
+
+TableVerdict ProgramRun::Run() {
+  for (;;) {
+    const Instruction& i = program_.code()[at_];
+    if (i.first && steps_++ == kMaxSteps) {
+      return Unknown(context_, i.chain, i.rule, "the rules loop");
+    }
+    if (i.kind <= RuleProgram::kMatch) {
+      if (!RunMatch(i)) return std::move(verdict_);
+      continue;
+    }
+    if (i.kind < RuleProgram::kSkip) Step(TraceStep::kRule, i);
+    switch (i.kind) {
+      case RuleProgram::kCall:
+      case RuleProgram::kGotoCall:
+        if (!Call(i)) return std::move(verdict_);
+        break;
+      case RuleProgram::kGoOn:
+      case RuleProgram::kSkip:
+        at_ = i.otherwise;
+        break;
+      case RuleProgram::kAccept:
+        return {};
+      case RuleProgram::kSetMark:
+        context_.transit.mark = (context_.transit.mark & ~i.a) ^ i.b;
+        ++at_;
+        break;
+      case RuleProgram::kNoChain:
+        return Unknown(context_, i.chain, i.rule,
+                       "jump to a chain that is not there");
+      case RuleProgram::kTarget:
+        if (!RunTarget(i)) return std::move(verdict_);
+        break;
+      case RuleProgram::kEnd:
+        Step(TraceStep::kReturn, i);
+        ++at_;
+        break;
+      case RuleProgram::kPolicy:
+        Step(TraceStep::kPolicy, i);
+        if (index_.DropsByPolicy(context_.hook)) {
+          verdict_.kind = TableVerdict::kDrop;
+        }
+        return std::move(verdict_);
+      default:  // kJump, kNoTarget
+        ++at_;
+    }
+  }
+}
+
 }  // namespace
 
 Matcher::Matcher(std::shared_ptr<const netfilter::Ruleset> rules,
                  const MatcherOptions& options)
     : rules_(std::move(rules)) {
-  for (netfilter::TableId id : rules_->tables()) {
-    indexes_[static_cast<int>(id)] = std::make_unique<const RuleIndex>(
-        *rules_->table(id), rules_->family(), options.min_indexed_rules);
+  for (int t = 0; t < netfilter::kTableCount; ++t) {
+    const auto id = static_cast<netfilter::TableId>(t);
+    if (rules_->table(id) != nullptr) {
+      indexes_[t] = std::make_unique<const RuleIndex>(
+          *rules_->table(id), rules_->family(), options.min_indexed_rules);
+    }
+    for (int h = 0; h < 5; ++h) {
+      const auto hook = static_cast<netfilter::Hook>(h);
+      const RuleIndex::Chain* chain =
+          indexes_[t] == nullptr ? nullptr : indexes_[t]->built_in(hook);
+      SetActs(id, hook, chain != nullptr,
+              chain != nullptr &&
+                  (chain->rules != 0 || indexes_[t]->DropsByPolicy(hook)));
+      if (chain == nullptr) continue;
+      auto program = std::make_unique<const RuleProgram>(
+          *indexes_[t], rules_->family(), *chain);
+      if (!program->empty()) programs_[t][h] = std::move(program);
+    }
   }
 }
 
@@ -295,10 +571,11 @@ TableVerdict Matcher::Run(RuleContext& context, Trace* trace) const {
   if (index == nullptr) return {};
   const RuleIndex::Chain* built_in = index->built_in(context.hook);
   if (built_in == nullptr) return {};
-  if (built_in->rules == 0 && trace == nullptr) {
-    TableVerdict verdict;
-    if (index->DropsByPolicy(context.hook)) verdict.kind = TableVerdict::kDrop;
-    return verdict;
+  const RuleProgram* program =
+      programs_[static_cast<int>(context.table)][static_cast<int>(context.hook)]
+          .get();
+  if (program != nullptr) {
+    return ProgramRun(*index, *program, context, trace).Run();
   }
   return Walk(*index, context, trace).Run(*built_in);
 }
@@ -320,6 +597,10 @@ const void* Matcher::Prefetch(const Packet& packet, int step,
   }
   const RuleIndex::Slot* slot = index->Find(services, key);
   if (slot == nullptr || !slot->decided) return nullptr;
+  if (slot->jump.service != RuleIndex::kNone) {
+    index->services().Prefetch(slot->jump.service);
+    return nullptr;
+  }
   const uint16_t* halves = index->halves(slot->jump.offset);
   __builtin_prefetch(halves);
   dataplane::Prefetch(halves, slot->jump.rules);
@@ -330,6 +611,13 @@ size_t Matcher::memory_bytes() const {
   size_t bytes = 0;
   for (const auto& index : indexes_) {
     if (index != nullptr) bytes += sizeof(RuleIndex) + index->memory_bytes();
+  }
+  for (const auto& of_table : programs_) {
+    for (const auto& program : of_table) {
+      if (program != nullptr) {
+        bytes += sizeof(RuleProgram) + program->memory_bytes();
+      }
+    }
   }
   return bytes;
 }

@@ -6,14 +6,16 @@
 //   auto matcher = std::make_shared<const Matcher>(rules);
 //   NodeDataplane node(config, matcher, nullptr);
 //
-// Chains whose rules mostly test one address, protocol and port are looked up
-// in a hash table; other rules are walked, and jumps cost an array access. See
-// rule_index.h.
+// The built-in chains and the short ones that they call are run as programs
+// (rule_program.h). Chains whose rules mostly test one address, protocol and
+// port are looked up in a hash table (rule_index.h). Without a trace a
+// Service's chain and those of its endpoints are one step (service_chains.h).
+// All other rules are walked, and jumps cost an array access.
 //
-// Cost: construction is linear in the chains, and in the rules of chains of at
-// least `min_indexed_rules`. Run() allocates nothing, unless rules do (limit,
-// recent, ...), there are more than 16 nested calls, or the verdict is
-// kUnknown. Memory: 16 bytes a chain, about 40 bytes a rule that is looked up.
+// Cost: construction is linear in the rules. Run() allocates nothing, unless
+// rules do (limit, recent, ...), there are more than 16 nested calls, or the
+// verdict is kUnknown. Memory: 20 bytes a chain, about 40 bytes a rule that is
+// looked up, about 20 bytes an endpoint of a Service.
 //
 // Immutable; one matcher may be used by any number of threads at once.
 #ifndef K8SDNS_DATAPLANE_MATCHER_H_
@@ -30,6 +32,7 @@
 namespace k8sdns::dataplane {
 
 class RuleIndex;
+class RuleProgram;
 
 struct MatcherOptions {
   // Speed only: shorter chains are walked.
@@ -55,6 +58,10 @@ class Matcher : public RuleMatcher {
   std::shared_ptr<const netfilter::Ruleset> rules_;
   // By table; nullptr: it is not there.
   std::array<std::unique_ptr<const RuleIndex>, netfilter::kTableCount> indexes_;
+  // By table and hook; nullptr: the chain is walked.
+  std::array<std::array<std::unique_ptr<const RuleProgram>, 5>,
+             netfilter::kTableCount>
+      programs_;
 };
 
 }  // namespace k8sdns::dataplane

@@ -198,7 +198,9 @@ TEST(Matcher, AgreesOnEverySmallWorld) {
     absl::StrAppend(&text, "COMMIT\n");
     Pair pair(Parse(text));
     for (const Packet& packet : packets) {
-      ASSERT_TRUE(pair.Agree(TableId::kFilter, Hook::kForward, packet)) << text;
+      ASSERT_TRUE(pair.Agree(TableId::kFilter, Hook::kForward, packet,
+                             /*traced=*/world % 2 == 0))
+          << text;
     }
   }
 }
@@ -325,8 +327,83 @@ TEST_P(MatcherOnRandomRules, Agrees) {
     const uint32_t min_rules = random() % 2 == 0 ? 1 : 8;
     Pair pair(Parse(text, v6 ? IpFamily::kIpv6 : IpFamily::kIpv4), min_rules);
     for (int i = 0; i < 60; ++i) {
+      const bool traced = random() % 2 == 0;
       ASSERT_TRUE(pair.Agree(TableId::kNat, Hook::kPrerouting,
-                             RandomPacket(v6, random)))
+                             RandomPacket(v6, random), traced))
+          << text;
+    }
+  }
+}
+
+// A Service's chains as kube-proxy writes them, or nearly so.
+std::string RandomServices(bool v6, std::mt19937& random) {
+  const std::string net = v6 ? "fd02::" : "10.0.0.";
+  const std::string host = v6 ? "/128" : "/32";
+  const auto now_and_then = [&] { return random() % 12 == 0; };
+  const auto dnat = [&](size_t address) {
+    return absl::StrCat("-j DNAT --to-destination ", v6 ? "[" : "", net,
+                        address, v6 ? "]" : "", ":", 8080 + random() % 2);
+  };
+  std::string text =
+      "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n"
+      ":OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n"
+      ":SERVICES - [0:0]\n:MARKS - [0:0]\n:OTHER - [0:0]\n";
+  std::string rules =
+      "-A PREROUTING -j SERVICES\n"
+      "-A MARKS -j MARK --set-xmark 0x4000/0x4000\n"
+      "-A OTHER -j MARK --set-xmark 0x1/0x1\n";
+  for (int s = 1; s <= 4; ++s) {
+    const std::string name = absl::StrCat("SVC", s);
+    const std::string protocol = random() % 3 == 0 ? "udp" : "tcp";
+    const std::string key =
+        absl::StrCat("-d ", net, s, host, " -p ", protocol, " -m ", protocol,
+                     " --dport ", 80 + random() % 2);
+    absl::StrAppend(&text, ":", name, " - [0:0]\n");
+    absl::StrAppend(&rules, "-A SERVICES ", key, " -m comment --comment c -j ",
+                    name, "\n");
+    if (random() % 4 != 0) {
+      absl::StrAppend(&rules, "-A ", name, random() % 3 == 0 ? " " : " ! -s ",
+                      net, 5, host, " ", key, " -j ",
+                      now_and_then() ? "OTHER" : "MARKS", "\n");
+    }
+    const size_t endpoints = 1 + random() % 5;
+    for (size_t e = 1; e <= endpoints; ++e) {
+      const std::string sep = absl::StrCat("SEP", s, "-", e);
+      absl::StrAppend(&text, ":", sep, " - [0:0]\n");
+      absl::StrAppend(&rules, "-A ", name, " ");
+      if (e != endpoints || now_and_then()) {
+        absl::StrAppend(&rules, "-m statistic --mode random --probability 0.",
+                        1 + random() % 9, " ");
+      }
+      absl::StrAppend(&rules, "-j ", sep, "\n");
+      const size_t address = 3 + random() % 4;
+      if (random() % 4 != 0) {
+        absl::StrAppend(&rules, "-A ", sep, " -s ", net,
+                        now_and_then() ? 1 : address, host, " -j MARKS\n");
+      }
+      if (now_and_then()) {
+        absl::StrAppend(&rules, "-A ", sep, " -m recent --name ", sep,
+                        " --set\n");
+      }
+      absl::StrAppend(&rules, "-A ", sep, " -p ",
+                      now_and_then() ? "sctp" : protocol, " -m comment ",
+                      "--comment c ", dnat(address), "\n");
+    }
+  }
+  return text + rules + "COMMIT\n";
+}
+
+TEST_P(MatcherOnRandomRules, AgreesOnServices) {
+  const bool v6 = GetParam();
+  std::mt19937 random(v6 ? 66 : 44);
+  for (int world = 0; world < 200; ++world) {
+    const std::string text = RandomServices(v6, random);
+    const uint32_t min_rules = random() % 2 == 0 ? 1 : 8;
+    Pair pair(Parse(text, v6 ? IpFamily::kIpv6 : IpFamily::kIpv4), min_rules);
+    for (int i = 0; i < 60; ++i) {
+      const bool traced = random() % 4 == 0;
+      ASSERT_TRUE(pair.Agree(TableId::kNat, Hook::kPrerouting,
+                             RandomPacket(v6, random), traced))
           << text;
     }
   }
@@ -437,8 +514,9 @@ TEST(Matcher, AgreesOnAClustersRules) {
         random() % 3 == 0 ? Packet::Udp(from, to) : Packet::Tcp(from, to);
     const Arrival arrival = random() % 4 == 0 ? Arrival::Sent(packet, false)
                                               : Arrival::On("eth0", packet);
-    std::vector<Branch> want = linear.Match(arrival);
-    std::vector<Branch> got = indexed.Match(arrival);
+    const bool traced = random() % 2 == 0;
+    std::vector<Branch> want = linear.Match(arrival, traced);
+    std::vector<Branch> got = indexed.Match(arrival, traced);
     const Ruleset& rules = *node.rules[v6 ? 1 : 0];
     ASSERT_EQ(Describe(want, rules), Describe(got, rules));
     for (size_t b = 0; b < want.size(); ++b) {
@@ -451,6 +529,41 @@ TEST(Matcher, AgreesOnAClustersRules) {
     indexed.Take(got[taken]);
     linear.Advance(1000);
     indexed.Advance(1000);
+  }
+}
+
+TEST(Matcher, DrawsAsLinearMatcherDoes) {
+  const Cluster cluster = testing::GenerateCluster(MixedShape());
+  const Node node = Compile(cluster);
+  NodeDataplane linear = node.With(false);
+  NodeDataplane indexed = node.With(true);
+  NodeDataplane batched = node.With(true);
+  const std::vector<SocketAddress> doors = Doors(cluster);
+  std::mt19937 random(2);
+  std::mt19937_64 draws[3];
+  for (int round = 0; round < 40; ++round) {
+    std::vector<Arrival> arrivals;
+    for (int i = 0; i < 50; ++i) {
+      const SocketAddress to = Pick(doors, random);
+      const SocketAddress from{
+          *IpAddress::Parse(to.address.is_v6() ? "fd01::10" : "10.244.1.10"),
+          static_cast<uint16_t>(1024 + random() % 60000)};
+      NodePacket packet;
+      packet.header =
+          random() % 3 == 0 ? Packet::Udp(from, to) : Packet::Tcp(from, to);
+      arrivals.push_back(Arrival::On("veth-a", packet));
+    }
+    std::vector<Outcome> at_once(arrivals.size());
+    batched.SampleBatch(arrivals, draws[2], at_once);
+    for (size_t i = 0; i < arrivals.size(); ++i) {
+      const Outcome want = linear.Sample(arrivals[i], draws[0], false);
+      ASSERT_EQ(indexed.Sample(arrivals[i], draws[1], false), want);
+      ASSERT_EQ(at_once[i], want);
+    }
+    ASSERT_TRUE(linear.state() == indexed.state());
+    ASSERT_TRUE(linear.state() == batched.state());
+    ASSERT_EQ(draws[0], draws[1]);
+    ASSERT_EQ(draws[0], draws[2]);
   }
 }
 

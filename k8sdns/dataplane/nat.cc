@@ -386,8 +386,15 @@ void BindNat(const NatTarget& target, Manipulation manipulation, FlowId id,
 
 void BindNatToItself(Manipulation manipulation, FlowId id, int64_t now_us,
                      Conntrack& conntrack, Decisions& decisions) {
-  const Flow* flow = conntrack.flow(id);
-  if (flow == nullptr) return;
+  Flow* flow = conntrack.flow(id);
+  if (flow == nullptr || (flow->status & kFlowConfirmed)) return;
+  if (!conntrack.Taken(flow->tuples[1], id, now_us)) {
+    // What BindNat() comes to: the tuple stays as it is.
+    const bool source = manipulation == Manipulation::kSource;
+    if (source) conntrack.NoteMappedSource(id);
+    flow->status |= source ? kFlowSourceNatDone : kFlowDestinationNatDone;
+    return;
+  }
   NatTarget target;
   target.first_address = target.last_address =
       manipulation == Manipulation::kSource ? flow->tuples[1].dst

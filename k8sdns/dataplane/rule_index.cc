@@ -176,11 +176,14 @@ struct RuleIndex::Plan {
 };
 
 RuleIndex::RuleIndex(const netfilter::Table& table, IpFamily family,
-                     uint32_t min_rules) {
+                     uint32_t min_rules)
+    : services_(family) {
   AddChains(table);
   std::vector<Plan> plans;
   for (Chain& chain : by_name_) {
-    if (chain.rules == kNone || chain.rules < min_rules) continue;
+    if (chain.rules == kNone || chain.rules == 0) continue;
+    chain.service = services_.Add(*this, halves(chain.offset), chain.rules);
+    if (chain.service != kNone || chain.rules < min_rules) continue;
     PlanChain(table, family, chain, plans);
   }
   if (plans.size() > kMaxLookups) {  // the smaller ones are walked
@@ -206,7 +209,8 @@ void RuleIndex::AddChains(const netfilter::Table& table) {
     const uint16_t* begin = (*table.rules(id).begin()).halves().data();
     if (base_ == nullptr || begin < base_) base_ = begin;
   }
-  by_name_.resize(size_t{last_name} - first_name_ + 1, {0, kNone, 0, kNone});
+  by_name_.resize(size_t{last_name} - first_name_ + 1,
+                  {0, kNone, 0, kNone, kNone});
   for (netfilter::ChainId id : ids) {
     Chain& chain = by_name_[table.name_id(id) - first_name_];
     chain.id = id;
@@ -319,7 +323,7 @@ void RuleIndex::Insert(const Plan& plan, uint32_t number) {
 }
 
 size_t RuleIndex::memory_bytes() const {
-  return by_name_.capacity() * sizeof(Chain) +
+  return by_name_.capacity() * sizeof(Chain) + services_.memory_bytes() +
          lookups_.capacity() * sizeof(Lookup) +
          residue_.capacity() * sizeof(Residue) +
          slots_.capacity() * sizeof(Slot) +

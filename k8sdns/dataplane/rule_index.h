@@ -19,6 +19,7 @@
 #include <cstring>
 #include <vector>
 
+#include "k8sdns/dataplane/service_chains.h"
 #include "k8sdns/net/packet.h"
 #include "k8sdns/netfilter/ruleset.h"
 
@@ -43,25 +44,25 @@ struct ExactFields {
 };
 ExactFields ExactFieldsOf(netfilter::RuleView rule, IpFamily family);
 
-// The fields of a packet, hashed once for all chains.
+// The fields of a packet or a rule, as they are hashed. Refers to it.
 class PacketKey {
  public:
   explicit PacketKey(const Packet& packet)
-      : src_(HashAddress(packet.src)),
-        dst_(HashAddress(packet.dst)),
+      : src_(packet.src),
+        dst_(packet.dst),
         protocol_(static_cast<uint8_t>(packet.protocol)),
         port_(packet.dst_port) {}
   explicit PacketKey(const ExactFields& rule)
-      : src_(HashAddress(rule.src)),
-        dst_(HashAddress(rule.dst)),
+      : src_(rule.src),
+        dst_(rule.dst),
         protocol_(rule.protocol),
         port_(rule.port) {}
 
   // `seed` tells chains apart.
   uint64_t Hash(uint8_t shape, uint32_t seed) const {
     uint64_t h = uint64_t{seed} * 0x9e3779b97f4a7c15;
-    if (shape & kByDestination) h ^= dst_;
-    if (shape & kBySource) h ^= src_;
+    if (shape & kByDestination) h ^= HashAddress(dst_);
+    if (shape & kBySource) h ^= HashAddress(src_);
     uint32_t rest = 0;
     if (shape & kByProtocol) rest = uint32_t{protocol_} << 16;
     if (shape & kByPort) rest |= port_;
@@ -80,8 +81,8 @@ class PacketKey {
     return h * 0xc4ceb9fe1a85ec53;
   }
 
-  uint64_t src_;
-  uint64_t dst_;
+  const IpAddress& src_;
+  const IpAddress& dst_;
   uint8_t protocol_;
   uint16_t port_;
 };
@@ -96,7 +97,8 @@ class RuleIndex {
     uint32_t offset = 0;  // of its first rule
     uint32_t rules = 0;
     netfilter::ChainId id = 0;
-    uint32_t lookup = kNone;  // in lookups_, if it is indexed
+    uint32_t lookup = kNone;   // in lookups_, if it is indexed
+    uint32_t service = kNone;  // in services(), if it has that form
   };
   // How an indexed chain is looked up.
   struct Lookup {
@@ -149,6 +151,7 @@ class RuleIndex {
   }
   // The rule, as it is stored.
   const uint16_t* halves(uint32_t offset) const { return base_ + offset; }
+  const ServiceChains& services() const { return services_; }
   const Lookup& lookup(const Chain& chain) const {
     return lookups_[chain.lookup];
   }
@@ -168,8 +171,8 @@ class RuleIndex {
   // Whether a packet has the key of a decided entry of that chain.
   bool KeyIs(const Slot& slot, const Chain& chain, const Packet& packet) const {
     const uint8_t shape = lookups_[chain.lookup].shape;
-    return (!(shape & kByDestination) || packet.dst == slot.address) &&
-           (!(shape & kBySource) || packet.src == slot.address) &&
+    return (!(shape & kByDestination) || Same(packet.dst, slot.address)) &&
+           (!(shape & kBySource) || Same(packet.src, slot.address)) &&
            (!(shape & kByProtocol) ||
             static_cast<uint8_t>(packet.protocol) == slot.protocol) &&
            (!(shape & kByPort) || packet.dst_port == slot.port);
@@ -192,6 +195,13 @@ class RuleIndex {
   static constexpr size_t kMaxLookups = (1 << (32 - kTagHashBits)) - 1;
   struct Plan;  // what the build knows of a chain that is to be indexed
 
+  static bool Same(const IpAddress& a, const IpAddress& b) {
+    uint64_t x[2];
+    uint64_t y[2];
+    std::memcpy(x, a.bytes().data(), sizeof(x));
+    std::memcpy(y, b.bytes().data(), sizeof(y));
+    return a.family() == b.family() && x[0] == y[0] && x[1] == y[1];
+  }
   static uint32_t Tag(uint64_t hash, uint32_t lookup) {
     return (lookup + 1) << kTagHashBits |
            static_cast<uint32_t>(hash >> (64 - kTagHashBits));
@@ -209,6 +219,7 @@ class RuleIndex {
   std::array<const Chain*, 5> built_in_ = {};
   std::array<bool, 5> drops_ = {};
   const Chain* largest_ = nullptr;
+  ServiceChains services_;
   std::vector<Lookup> lookups_;
   std::vector<Residue> residue_;
   std::vector<Slot> slots_;

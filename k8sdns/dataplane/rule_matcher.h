@@ -30,6 +30,12 @@ class RuleMatcher {
   // one. Steps are appended to `trace` unless it is nullptr.
   virtual TableVerdict Run(RuleContext& context, Trace* trace) const = 0;
 
+  // Speed only: false if Run() there does nothing but accept; without a trace
+  // also a chain without rules does not.
+  bool Acts(netfilter::TableId table, netfilter::Hook hook, bool traced) const {
+    return ((traced ? acts_traced_ : acts_) >> Bit(table, hook) & 1) != 0;
+  }
+
   // Speed only: asks memory for what the packet's rules will need. To be
   // called with step 0, 1, ... in turn, other packets' between them; the
   // cursor is what the step before returned.
@@ -39,6 +45,23 @@ class RuleMatcher {
     (void)packet, (void)step, (void)cursor;
     return nullptr;
   }
+
+ protected:
+  // To be called while it is made.
+  void SetActs(netfilter::TableId table, netfilter::Hook hook, bool traced,
+               bool untraced) {
+    const uint32_t bit = uint32_t{1} << Bit(table, hook);
+    acts_traced_ = traced ? acts_traced_ | bit : acts_traced_ & ~bit;
+    acts_ = untraced ? acts_ | bit : acts_ & ~bit;
+  }
+
+ private:
+  static int Bit(netfilter::TableId table, netfilter::Hook hook) {
+    return static_cast<int>(table) * 5 + static_cast<int>(hook);
+  }
+
+  uint32_t acts_ = ~uint32_t{0};
+  uint32_t acts_traced_ = ~uint32_t{0};
 };
 
 }  // namespace k8sdns::dataplane

@@ -39,22 +39,12 @@ Tuple Tuple::Of(const Packet& packet) {
   return t;
 }
 
-std::optional<Tuple> Tuple::Inverse() const {
-  Tuple t;
-  t.src = dst;
-  t.dst = src;
-  t.protocol = protocol;
-  if (protocol == Protocol::kIcmp || protocol == Protocol::kIcmpv6) {
-    std::optional<uint8_t> type =
-        InverseIcmpType(protocol, static_cast<uint8_t>(dst_port >> 8));
-    if (!type) return std::nullopt;
-    t.src_port = src_port;
-    t.dst_port = static_cast<uint16_t>(*type << 8 | (dst_port & 0xff));
-    return t;
-  }
-  t.src_port = dst_port;
-  t.dst_port = src_port;
-  return t;
+std::optional<Tuple> Tuple::InverseOfIcmp() const {
+  const std::optional<uint8_t> type =
+      InverseIcmpType(protocol, static_cast<uint8_t>(dst_port >> 8));
+  if (!type) return std::nullopt;
+  return Tuple{dst, src, src_port,
+               static_cast<uint16_t>(*type << 8 | (dst_port & 0xff)), protocol};
 }
 
 bool IsIcmpError(const Packet& packet) {

@@ -5,9 +5,10 @@
 #ifndef K8SDNS_DATAPLANE_TUPLE_H_
 #define K8SDNS_DATAPLANE_TUPLE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
-#include <utility>
 
 #include "k8sdns/net/packet.h"
 
@@ -24,21 +25,59 @@ struct Tuple {
 
   static Tuple Of(const Packet& packet);
   // The answer's tuple. nullopt for ICMP types that have no answer.
-  std::optional<Tuple> Inverse() const;
-
-  friend bool operator==(const Tuple&, const Tuple&) = default;
-
-  template <typename H>
-  friend H AbslHashValue(H h, const Tuple& t) {
-    if (t.src.is_v4() && t.dst.is_v4()) {  // the same, with fewer steps
-      return H::combine(std::move(h), uint64_t{t.src.v4()} << 32 | t.dst.v4(),
-                        uint64_t{t.src_port} << 32 |
-                            uint64_t{t.dst_port} << 16 |
-                            static_cast<uint64_t>(t.protocol));
+  std::optional<Tuple> Inverse() const {
+    if (protocol == Protocol::kIcmp || protocol == Protocol::kIcmpv6) {
+      return InverseOfIcmp();
     }
-    return H::combine(std::move(h), t.src, t.dst, t.src_port, t.dst_port,
-                      t.protocol);
+    return Tuple{dst, src, dst_port, src_port, protocol};
   }
+
+  // The same on every machine and in every run.
+  uint32_t Hash() const {
+    const uint64_t ports = uint64_t{src_port} << 24 | uint64_t{dst_port} << 8 |
+                           static_cast<uint64_t>(protocol);
+    if (src.is_v4() && dst.is_v4()) {
+      return Finish(Mix(uint64_t{src.v4()} << 32 | dst.v4(), ports));
+    }
+    return Finish(Mix(Mix(0, src), dst) ^ ports);
+  }
+  // Of what flows of the same client socket have in common.
+  uint32_t SourceHash() const {
+    return Finish(Mix(Mix(1, src), uint64_t{src_port} << 8 |
+                                       static_cast<uint64_t>(protocol)));
+  }
+
+  // All fields, in a few words.
+  friend bool operator==(const Tuple& a, const Tuple& b) {
+    static_assert(offsetof(Tuple, protocol) == kBytes - 1);
+    uint64_t difference = 0;
+    for (size_t at : {0, 8, 16, 24, static_cast<int>(kBytes) - 8}) {
+      uint64_t x;
+      uint64_t y;
+      std::memcpy(&x, reinterpret_cast<const char*>(&a) + at, sizeof(x));
+      std::memcpy(&y, reinterpret_cast<const char*>(&b) + at, sizeof(y));
+      difference |= x ^ y;
+    }
+    return difference == 0;
+  }
+
+ private:
+  static constexpr size_t kBytes = 39;  // then padding
+
+  static uint64_t Mix(uint64_t a, uint64_t b) {
+    const uint64_t h = (a ^ (a >> 29)) * 0xff51afd7ed558ccd + b;
+    return (h ^ (h >> 32)) * 0xc4ceb9fe1a85ec53;
+  }
+  static uint64_t Mix(uint64_t h, const IpAddress& address) {
+    uint64_t words[2];
+    std::memcpy(words, address.bytes().data(), sizeof(words));
+    h ^= static_cast<uint64_t>(address.family());
+    return Mix(Mix(h, words[0]), words[1]);
+  }
+  static uint32_t Finish(uint64_t h) {
+    return static_cast<uint32_t>((h ^ (h >> 29)) * 0xd6e8feb86659fd93 >> 32);
+  }
+  std::optional<Tuple> InverseOfIcmp() const;
 };
 
 // ICMP messages about another packet (RFC 792, RFC 4443).
