@@ -62,6 +62,28 @@ const char* ScanWord(const char* p) {
 #endif
 }
 
+// Behind the last blank or control character of the 32 bytes before `end`;
+// nullptr if there is none.
+const char* BeginOfLastWord(const char* end) {
+#if defined(__SSE2__)
+  const __m128i blank = _mm_set1_epi8(0x20);
+  uint32_t hits = 0;
+  for (int half : {0, 1}) {
+    const __m128i v =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(end - 32 + half * 16));
+    const int mask =
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v));
+    hits |= static_cast<uint32_t>(mask) << (half * 16);
+  }
+  return hits == 0 ? nullptr : end - std::countl_zero(hits);
+#else
+  for (const char* p = end; p != end - 32; --p) {
+    if (static_cast<uint8_t>(p[-1]) <= 0x20) return p;
+  }
+  return nullptr;
+#endif
+}
+
 // `size` is at least 8.
 bool SameText(const char* a, const char* b, size_t size) {
   auto load = [](const char* p) {
@@ -449,9 +471,17 @@ const char* FastRuleReader::Read(const char* p, const char* safe_end,
     Preview& far = previews[(i + kFar) % kPreviews];
     Look(ahead, safe_end, &far);
     ahead = far.end;
+    Preview& middle = previews[(i + kMiddle) % kPreviews];
+    if (middle.comment != nullptr) {
+      middle.comment_id = strings_->Candidate(middle.comment_hash);
+    }
+    if (middle.name != nullptr) {
+      middle.name_id = strings_->Candidate(middle.name_hash);
+    }
     const Preview& near = previews[(i + kNear) % kPreviews];
-    if (near.comment != nullptr) strings_->PrefetchText(near.comment_hash);
-    if (near.name != nullptr) strings_->PrefetchText(near.name_hash);
+    strings_->PrefetchText(near.comment_id);
+    strings_->PrefetchText(near.name_id);
+    PrefetchChain(near.name_id);
     preview_ = &previews[i % kPreviews];
     if (*p == '-') {
       if (most == 0) return p;
@@ -494,9 +524,11 @@ void FastRuleReader::Look(const char* p, const char* safe_end,
       strings_->PrefetchSlot(preview->comment_hash);
     }
     // The last word: the name of a chain, or part of a target's option.
-    const char* word = newline;
-    while (newline - word <= 28 && word[-1] > ' ') --word;
-    if (word[-1] != ' ' || word[-2] != 'j' || word == newline) return;
+    const char* word = BeginOfLastWord(newline);
+    if (word == nullptr || word == newline || word[-1] != ' ' ||
+        word[-2] != 'j') {
+      return;
+    }
     preview->name = word;
     preview->name_end = newline;
   }
@@ -517,7 +549,7 @@ const char* FastRuleReader::ReadChain(const char* p) {
   }
   const uint64_t hash = HashOfName(name);
   bool added;
-  const StringId id = strings_->Intern(name, hash, &added);
+  const StringId id = strings_->Intern(name, hash, CandidateOf(name), &added);
   if (!added) {
     if (table_->FindChain(id)) return nullptr;
     table_->AddNewChain(id);
@@ -525,15 +557,15 @@ const char* FastRuleReader::ReadChain(const char* p) {
   }
   const ChainId chain = table_->AddNewChain(id);
   if (chain_of_.empty()) first_name_ = id;
-  chain_of_.resize(id - first_name_ + 1, kNone);
-  chain_of_.back() = chain;
+  while (chain_of_.size() < id - first_name_) chain_of_.push_back(kNone);
+  chain_of_.push_back(chain);
   return end + 9;
 }
 
 bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
                                 ChainId* chain) const {
   if (name.empty()) return false;
-  *id = strings_->Find(name, HashOfName(name));
+  *id = strings_->Find(name, HashOfName(name), CandidateOf(name));
   if (*id == 0) return false;
   const size_t at = StringId{*id - first_name_};  // wraps for smaller ones
   if (at < chain_of_.size() && chain_of_[at] != kNone) {
@@ -549,10 +581,12 @@ bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
 StringId FastRuleReader::InternComment(absl::string_view text) {
   if (text != comment_) {
     bool added;
-    const uint64_t hash = text.data() == preview_->comment
-                              ? preview_->comment_hash
-                              : strings_->Hash(text);
-    comment_id_ = strings_->Intern(text, hash, &added);
+    if (text.data() == preview_->comment) {
+      comment_id_ = strings_->Intern(text, preview_->comment_hash,
+                                     preview_->comment_id, &added);
+    } else {
+      comment_id_ = strings_->Intern(text, strings_->Hash(text), &added);
+    }
     comment_ = text;
   }
   return comment_id_;

@@ -45,15 +45,18 @@ class FastRuleReader {
     const char* comment = nullptr;  // behind the quote
     const char* comment_end = nullptr;
     uint64_t comment_hash = 0;
+    StringId comment_id = 0;     // a candidate, as of StringPool
     const char* name = nullptr;  // of the target, or the chain that is declared
     const char* name_end = nullptr;
     uint64_t name_hash = 0;
+    StringId name_id = 0;
     const char* end = nullptr;  // behind the newline
   };
   // A power of two, and how far ahead lines are looked at.
   static constexpr int kPreviews = 16;
-  static constexpr int kNear = 5;
-  static constexpr int kFar = 10;
+  static constexpr int kNear = 4;
+  static constexpr int kMiddle = 8;
+  static constexpr int kFar = 12;
 
   void Look(const char* p, const char* safe_end, Preview* preview) const;
   const char* ReadChain(const char* p);
@@ -62,10 +65,18 @@ class FastRuleReader {
   // The chain of a name after -j, with the name's id. False: no such
   // user-defined chain.
   bool FindCallee(absl::string_view name, StringId* id, ChainId* chain) const;
+  void PrefetchChain(StringId name) const {
+    const size_t at = StringId{name - first_name_};
+    if (at < chain_of_.size()) __builtin_prefetch(chain_of_.data() + at);
+  }
   StringId InternComment(absl::string_view text);
+  // What the preview knows of a name.
   uint64_t HashOfName(absl::string_view name) const {
     return name.data() == preview_->name ? preview_->name_hash
                                          : strings_->Hash(name);
+  }
+  StringId CandidateOf(absl::string_view name) const {
+    return name.data() == preview_->name ? preview_->name_id : 0;
   }
 
   static constexpr uint32_t kNone = 0xffffffff;

@@ -1,5 +1,6 @@
 #include "k8sdns/netfilter/string_pool.h"
 
+#include <bit>
 #include <cstring>
 
 namespace k8sdns::netfilter {
@@ -38,8 +39,7 @@ constexpr size_t kFull = 3;
 StringPool::StringPool() : seed_(reinterpret_cast<uintptr_t>(this) ^ kOdd2) {
   offsets_.push_back(0);
   offsets_.push_back(0);
-  slots_.Assign(64, 0);
-  tags_.Assign(64, kFree);
+  Rehash(64);
 }
 
 uint64_t StringPool::Hash(absl::string_view text) const {
@@ -64,16 +64,17 @@ uint64_t StringPool::Hash(absl::string_view text) const {
   return Mix(Load64(p) ^ kOdd2, Load64(end - 8) ^ h);
 }
 
+bool StringPool::IsText(StringId id, absl::string_view text) const {
+  const absl::string_view other = Get(id);
+  return other.size() == text.size() &&
+         SameText(other.data(), text.data(), text.size());
+}
+
 size_t StringPool::FindSlot(absl::string_view text, uint64_t hash) const {
   size_t i = SlotOf(hash);
-  const uint8_t tag = TagOf(hash);
-  for (; tags_[i] != kFree; i = i + 1 == slots_.size() ? 0 : i + 1) {
-    if (tags_[i] != tag) continue;
-    const absl::string_view other = Get(slots_[i]);
-    if (other.size() == text.size() &&
-        SameText(other.data(), text.data(), text.size())) {
-      break;
-    }
+  while (slots_[i] != kFree &&
+         !(MayBe(slots_[i], hash) && IsText(slots_[i] & id_mask_, text))) {
+    i = After(i);
   }
   return i;
 }
@@ -88,11 +89,10 @@ StringId StringPool::Intern(absl::string_view text, uint64_t hash,
                             bool* added) {
   if (size() * 4 >= slots_.size() * kFull) Rehash(slots_.size() * 2);
   const size_t slot = FindSlot(text, hash);
-  *added = tags_[slot] == kFree;
-  if (!*added) return slots_[slot];
+  *added = slots_[slot] == kFree;
+  if (!*added) return slots_[slot] & id_mask_;
   const StringId id = static_cast<StringId>(size());
-  slots_[slot] = id;
-  tags_[slot] = TagOf(hash);
+  slots_[slot] = SlotFor(id, hash);
   std::memcpy(text_.Extend(text.size()), text.data(), text.size());
   offsets_.push_back(static_cast<uint32_t>(text_.size()));
   return id;
@@ -107,8 +107,7 @@ StringId StringPool::Find(absl::string_view text, bool* found) const {
 }
 
 StringId StringPool::Find(absl::string_view text, uint64_t hash) const {
-  const size_t slot = FindSlot(text, hash);
-  return tags_[slot] == kFree ? 0 : slots_[slot];
+  return slots_[FindSlot(text, hash)] & id_mask_;  // of a free one: 0
 }
 
 void StringPool::Reserve(size_t texts, size_t bytes) {
@@ -127,22 +126,18 @@ void StringPool::Compact() {
 }
 
 void StringPool::Rehash(size_t slots) {
-  slots_.Assign(slots, 0);
-  tags_.Assign(slots, kFree);
+  slots_.Assign(slots, kFree);
+  id_mask_ = ~uint32_t{0} >> (std::countl_zero(static_cast<uint32_t>(slots)));
   for (StringId id = 1; id < size(); ++id) {
     const uint64_t hash = Hash(Get(id));
     size_t i = SlotOf(hash);
-    while (tags_[i] != kFree) {
-      if (++i == slots_.size()) i = 0;
-    }
-    slots_[i] = id;
-    tags_[i] = TagOf(hash);
+    while (slots_[i] != kFree) i = After(i);
+    slots_[i] = SlotFor(id, hash);
   }
 }
 
 size_t StringPool::memory_bytes() const {
-  return text_.memory_bytes() + offsets_.memory_bytes() +
-         slots_.memory_bytes() + tags_.memory_bytes();
+  return text_.memory_bytes() + offsets_.memory_bytes() + slots_.memory_bytes();
 }
 
 }  // namespace k8sdns::netfilter

@@ -36,18 +36,38 @@ class StringPool {
     return absl::string_view(text_.data() + begin, offsets_[id + 1] - begin);
   }
   uint64_t Hash(absl::string_view text) const;
-  // Asks for the memory that an Intern() or Find() of this hash looks at.
+
+  // A lookup waits for the memory three times: for a slot, for the place of the
+  // text, for the text. Whoever knows early what will be asked takes these
+  // steps with other work between them, and gives Intern() or Find() the
+  // candidate: the answer is the same, without waiting.
   void PrefetchSlot(uint64_t hash) const {
-    const size_t slot = SlotOf(hash);
-    __builtin_prefetch(tags_.data() + slot);
-    __builtin_prefetch(slots_.data() + slot);
+    __builtin_prefetch(slots_.data() + SlotOf(hash));
   }
-  // The same, when PrefetchSlot() has had its time.
-  void PrefetchText(uint64_t hash) const {
-    const size_t slot = SlotOf(hash);
-    if (tags_[slot] == TagOf(hash)) {
-      __builtin_prefetch(text_.data() + offsets_[slots_[slot]]);
-    }
+  // The first text that may have this hash; 0: none.
+  StringId Candidate(uint64_t hash) const {
+    size_t i = SlotOf(hash);
+    while (slots_[i] != kFree && !MayBe(slots_[i], hash)) i = After(i);
+    const StringId id = slots_[i] & id_mask_;
+    __builtin_prefetch(offsets_.data() + id);
+    return id;
+  }
+  void PrefetchText(StringId candidate) const {
+    const char* text = text_.data() + offsets_[candidate];
+    __builtin_prefetch(text);
+    __builtin_prefetch(text + 32);  // most are not longer than two lines
+  }
+  StringId Intern(absl::string_view text, uint64_t hash, StringId candidate,
+                  bool* added) {
+    *added = false;
+    return candidate != 0 && IsText(candidate, text)
+               ? candidate
+               : Intern(text, hash, added);
+  }
+  StringId Find(absl::string_view text, uint64_t hash,
+                StringId candidate) const {
+    return candidate != 0 && IsText(candidate, text) ? candidate
+                                                     : Find(text, hash);
   }
 
   // Makes room for so many more texts of so many bytes in all.
@@ -59,23 +79,32 @@ class StringPool {
   size_t memory_bytes() const;
 
  private:
+  static constexpr uint32_t kFree = 0;
+
   size_t SlotOf(uint64_t hash) const {
     return static_cast<size_t>((hash >> 32) * slots_.size() >> 32);
   }
-  static constexpr uint8_t kFree = 0;
-  static uint8_t TagOf(uint64_t hash) {
-    return static_cast<uint8_t>(hash | 0x80);
+  size_t After(size_t slot) const {
+    return slot + 1 == slots_.size() ? 0 : slot + 1;
   }
+  bool MayBe(uint32_t slot, uint64_t hash) const {
+    return ((slot ^ static_cast<uint32_t>(hash)) & ~id_mask_) == 0;
+  }
+  uint32_t SlotFor(StringId id, uint64_t hash) const {
+    return id | (static_cast<uint32_t>(hash) & ~id_mask_);
+  }
+  bool IsText(StringId id, absl::string_view text) const;
   // The slot of the text, or the free one where it belongs.
   size_t FindSlot(absl::string_view text, uint64_t hash) const;
   void Rehash(size_t slots);
 
   GrowingArray<char> text_;
   GrowingArray<uint32_t> offsets_;  // text of id i: offsets_[i]..offsets_[i+1]
-  // Open addressing. A tag is a part of the hash, so that texts of other
-  // names are seldom looked at; kFree: no text.
-  GrowingArray<uint8_t> tags_;
-  GrowingArray<uint32_t> slots_;  // ids
+  // Open addressing. A slot is an id, which is below the number of slots, and
+  // in the bits above a part of the hash, so that other texts are seldom
+  // looked at. kFree: no text; "" has no slot.
+  GrowingArray<uint32_t> slots_;
+  uint32_t id_mask_ = 0;
   uint64_t seed_;
 };
 
