@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr char kCluster[] = "examples/docker-ee-2.1.yaml";
@@ -364,6 +365,26 @@ TEST(CliTest, TraceOfADumpAndOfANode) {
   EXPECT_THAT(node.out, HasSubstr("-j KUBE-SEP-VMNICV4GUKMZMBOY"));
   EXPECT_EQ(RunWords({"trace", "--src", "x", "--dst", "y", "--local"}).err,
             "k8sdns: --src: found \"x\", expected an IP address\n");
+}
+
+TEST(CliTest, TraceKnowsTheSenderIfItIsTold) {
+  const std::string dump =
+      "*nat\n-A OUTPUT -p tcp -m owner ! --uid-owner 1337 -j REDIRECT "
+      "--to-ports 15001\nCOMMIT\n";
+  std::vector<std::string> words = {
+      "trace", "--rules",  "-",     "--local", "--address", "eth0=10.0.0.2/24",
+      "--src", "10.0.0.2", "--dst", "10.0.0.9"};
+  EXPECT_THAT(RunWords(words, dump).out,
+              HasSubstr("the sending process is not known"));
+  words.insert(words.end(), {"--uid", "1000"});
+  EXPECT_THAT(RunWords(words, dump).out, HasSubstr("15001"));
+  words.back() = "1337";
+  EXPECT_THAT(RunWords(words, dump).out, Not(HasSubstr(":15001")));
+  words.back() = "x";
+  EXPECT_THAT(RunWords(words, dump).err, HasSubstr("--uid: found \"x\""));
+  words.back() = "1";
+  words.insert(words.end(), {"--mac", "00:11:22"});
+  EXPECT_THAT(RunWords(words, dump).err, HasSubstr("--mac: found"));
 }
 
 TEST(CliTest, RulesListTellsWhatIsKnown) {

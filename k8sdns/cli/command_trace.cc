@@ -55,6 +55,36 @@ absl::StatusOr<uint32_t> ReadMark(const Args& args) {
   return Unexpected("mark", text, "0 to 0xffffffff");
 }
 
+// --mac, --uid and --gid.
+absl::Status ReadSender(const Args& args, dataplane::Arrival& arrival) {
+  if (args.Has("mac")) {
+    const std::string text = args.Get("mac");
+    const std::vector<std::string> bytes = absl::StrSplit(text, ':');
+    dataplane::MacAddress mac{};
+    bool good = bytes.size() == mac.size();
+    for (size_t i = 0; good && i < mac.size(); ++i) {
+      uint32_t byte = 0;
+      good = bytes[i].size() == 2 && absl::SimpleHexAtoi(bytes[i], &byte);
+      mac[i] = static_cast<uint8_t>(byte);
+    }
+    if (!good) return Unexpected("mac", text, "six bytes as 00:11:22:aa:bb:cc");
+    arrival.source_mac = mac;
+  }
+  if (args.Has("uid")) {
+    if (!args.Has("local")) {
+      return absl::InvalidArgumentError("--uid is for what --local sends");
+    }
+    constexpr int64_t kMost = 0xffffffff;
+    absl::StatusOr<int64_t> uid = ReadInt(args, "uid", 0, kMost);
+    if (!uid.ok()) return uid.status();
+    absl::StatusOr<int64_t> gid = ReadInt(args, "gid", 0, kMost);
+    if (!gid.ok()) return gid.status();
+    arrival.credentials = {static_cast<uint32_t>(*uid),
+                           static_cast<uint32_t>(*gid)};
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<dataplane::Arrival> ReadArrival(const Args& args) {
   for (absl::string_view flag : {"src", "dst"}) {
     if (!args.Has(flag)) {
@@ -96,6 +126,9 @@ absl::StatusOr<dataplane::Arrival> ReadArrival(const Args& args) {
       args.Has("local") ? dataplane::Arrival::Sent(packet)
                         : dataplane::Arrival::On(args.Get("in"), packet);
   arrival.mark = *mark;
+  if (absl::Status status = ReadSender(args, arrival); !status.ok()) {
+    return status;
+  }
   return arrival;
 }
 

@@ -256,6 +256,9 @@ inline constexpr Flag kTraceFlags[] = {
     {"in", 'i', "INTERFACE", "where it comes in"},
     {"local", 0, "", "the node itself sends it"},
     {"mark", 0, "MARK", "its mark before any rule", "0"},
+    {"mac", 0, "ADDRESS", "who sent it on the link, for -m mac"},
+    {"uid", 0, "N", "with --local: the sending process's user, for -m owner"},
+    {"gid", 0, "N", "with --uid: its group", "0"},
     {"rules", 'r', "FILE",
      "what iptables-save (for IPv6 ip6tables-save) prints on the node; else "
      "kube-proxy's rules"},

@@ -229,6 +229,29 @@ bool MatchesPhysdev(const netfilter::PhysdevMatch& match) {
   return (match.given & ~match.invert) == 0;
 }
 
+// What xt_owner.c asks of a packet that has a socket.
+bool MatchesOwner(const netfilter::OwnerMatch& match,
+                  const SocketCredentials& owner) {
+  using netfilter::OwnerMatch;
+  if ((match.given & match.invert & OwnerMatch::kSocket) != 0) return false;
+  if ((match.given & OwnerMatch::kUid) != 0) {
+    const bool inside =
+        owner.uid >= match.first_uid && owner.uid <= match.last_uid;
+    if (inside == ((match.invert & OwnerMatch::kUid) != 0)) return false;
+  }
+  if ((match.given & OwnerMatch::kGid) != 0) {
+    const auto in_range = [&](uint32_t gid) {
+      return gid >= match.first_gid && gid <= match.last_gid;
+    };
+    bool inside = in_range(owner.gid);
+    if (!inside && (match.given & OwnerMatch::kSupplementaryGroups) != 0) {
+      inside = std::any_of(owner.groups.begin(), owner.groups.end(), in_range);
+    }
+    if (inside == ((match.invert & OwnerMatch::kGid) != 0)) return false;
+  }
+  return true;
+}
+
 MatchResult Unknown(std::string* why, absl::string_view reason) {
   *why = std::string(reason);
   return MatchResult::kUnknown;
@@ -346,7 +369,13 @@ MatchResult EvaluateMatch(OpView op, const OpPosition& position,
       if (in == kNoDevice || !context.routing.device(in).ethernet) {
         return MatchResult::kNo;
       }
-      return Unknown(why, "link layer addresses are not modelled");
+      if (context.transit.source_mac == nullptr) {
+        return Unknown(why, "the packet's source MAC address is not known");
+      }
+      const auto match = op.As<netfilter::MacMatch>();
+      return Yes(std::equal(match.address, match.address + 6,
+                            context.transit.source_mac->begin()) !=
+                 (match.invert != 0));
     }
     case OpKind::kOwner: {
       const auto match = op.As<netfilter::OwnerMatch>();
@@ -358,7 +387,10 @@ MatchResult EvaluateMatch(OpView op, const OpPosition& position,
           match.given == netfilter::OwnerMatch::kSocket) {
         return MatchResult::kYes;
       }
-      return Unknown(why, "the sending process is not modelled");
+      if (context.transit.credentials == nullptr) {
+        return Unknown(why, "the sending process is not known");
+      }
+      return Yes(MatchesOwner(match, *context.transit.credentials));
     }
     case OpKind::kUnknownMatch:
       return Unknown(why,

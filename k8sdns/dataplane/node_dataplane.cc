@@ -47,11 +47,13 @@ Outcome Run(const NodeTables& tables, const Arrival& arrival, bool traced,
             NodeState& state, Decisions& decisions) {
   PacketWalk walk(tables, state, decisions, traced);
   if (arrival.interface.empty()) {
-    return walk.Send(arrival.packet, arrival.has_source, arrival.mark);
+    return walk.Send(arrival.packet, arrival.has_source, arrival.mark,
+                     arrival.credentials ? &*arrival.credentials : nullptr);
   }
   const DeviceIndex device = tables.routing.FindDevice(arrival.interface);
   if (device == kNoDevice || !tables.routing.device(device).up) return {};
-  return walk.Receive(arrival.packet, device, arrival.mark);
+  return walk.Receive(arrival.packet, device, arrival.mark,
+                      arrival.source_mac ? &*arrival.source_mac : nullptr);
 }
 
 }  // namespace

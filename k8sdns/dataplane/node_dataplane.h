@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -36,6 +37,9 @@ struct Arrival {
   std::string interface;   // "": sent by a process of the node
   bool has_source = true;  // false: routing chooses packet's source
   uint32_t mark = 0;       // before any rule
+  // For -m owner and -m mac; unset: not known, and rules that ask are Unknown.
+  std::optional<SocketCredentials> credentials = {};  // of the sending process
+  std::optional<MacAddress> source_mac = {};          // of what comes in
 
   static Arrival On(absl::string_view interface, NodePacket packet);
   static Arrival Sent(NodePacket packet, bool has_source = true);

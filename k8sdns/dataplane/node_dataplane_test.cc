@@ -1,9 +1,11 @@
 #include "k8sdns/dataplane/node_dataplane.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "k8sdns/dataplane/linear_matcher.h"
 #include "k8sdns/netfilter/iptables_save.h"
@@ -73,6 +75,63 @@ TEST(NodeDataplane, ForwardsByRoute) {
   EXPECT_EQ(outcome.verdict.kind, Verdict::kAccept);
   EXPECT_EQ(outcome.out, "veth-b");
   EXPECT_EQ(outcome.packet.header.ttl, 63);
+}
+
+// "accept", "drop" or "unknown: why", of what a process of the node sends.
+std::string FateOfSent(absl::string_view match,
+                       std::optional<SocketCredentials> sender) {
+  const NodeDataplane node =
+      Node(absl::StrCat("*filter\n-A OUTPUT ", match, " -j DROP\nCOMMIT\n"));
+  Arrival arrival = Arrival::Sent(Udp("192.168.10.11:4000", "10.244.1.20:53"));
+  arrival.credentials = std::move(sender);
+  const Verdict verdict = node.Match(arrival)[0].outcome.verdict;
+  if (verdict.kind == Verdict::kUnknown) return "unknown: " + verdict.reason;
+  return verdict.kind == Verdict::kDrop ? "drop" : "accept";
+}
+
+// As xt_owner.c: ranges, inversion, supplementary groups only if asked for.
+TEST(NodeDataplane, OwnerAsksTheSendersCredentials) {
+  const SocketCredentials istio{1337, 1337, {10, 20}};
+  EXPECT_EQ(FateOfSent("-m owner --uid-owner 1337", istio), "drop");
+  EXPECT_EQ(FateOfSent("-m owner --uid-owner 0", istio), "accept");
+  EXPECT_EQ(FateOfSent("-m owner ! --uid-owner 0", istio), "drop");
+  EXPECT_EQ(FateOfSent("-m owner --uid-owner 1000-2000", istio), "drop");
+  EXPECT_EQ(FateOfSent("-m owner --uid-owner 1337 ! --gid-owner 1337", istio),
+            "accept");
+  EXPECT_EQ(FateOfSent("-m owner --gid-owner 20", istio), "accept");
+  EXPECT_EQ(FateOfSent("-m owner --gid-owner 20 --suppl-groups", istio),
+            "drop");
+  EXPECT_EQ(FateOfSent("-m owner --socket-exists", istio), "drop");
+  EXPECT_EQ(FateOfSent("-m owner ! --socket-exists", istio), "accept");
+  EXPECT_EQ(FateOfSent("-m owner --socket-exists", std::nullopt), "drop");
+  EXPECT_EQ(FateOfSent("-m owner --uid-owner 0", std::nullopt),
+            "unknown: the sending process is not known");
+}
+
+TEST(NodeDataplane, MacAsksTheSendersAddress) {
+  const auto fate = [](absl::string_view match, const char* device,
+                       std::optional<MacAddress> mac) {
+    NodeConfig config = TwoPods();
+    for (auto& interface : config.interfaces) interface.ethernet = true;
+    const NodeDataplane node =
+        Node(absl::StrCat("*filter\n-A FORWARD ", match, " -j DROP\nCOMMIT\n"),
+             config);
+    Arrival arrival =
+        Arrival::On(device, Udp("10.244.1.10:4000", "10.244.1.20:53"));
+    arrival.source_mac = mac;
+    const Verdict verdict = node.Match(arrival)[0].outcome.verdict;
+    if (verdict.kind == Verdict::kUnknown) return "unknown: " + verdict.reason;
+    return std::string(verdict.kind == Verdict::kDrop ? "drop" : "accept");
+  };
+  const MacAddress mac = {2, 0, 0, 0, 0, 1};
+  EXPECT_EQ(fate("-m mac --mac-source 02:00:00:00:00:01", "veth-a", mac),
+            "drop");
+  EXPECT_EQ(fate("-m mac --mac-source 02:00:00:00:00:02", "veth-a", mac),
+            "accept");
+  EXPECT_EQ(fate("-m mac ! --mac-source 02:00:00:00:00:02", "veth-a", mac),
+            "drop");
+  EXPECT_EQ(fate("-m mac --mac-source 02:00:00:00:00:01", "veth-a", {}),
+            "unknown: the packet's source MAC address is not known");
 }
 
 TEST(NodeDataplane, ARandomRuleSplitsTheWorld) {

@@ -7,8 +7,10 @@
 #ifndef K8SDNS_DATAPLANE_NODE_PACKET_H_
 #define K8SDNS_DATAPLANE_NODE_PACKET_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "k8sdns/net/packet.h"
 
@@ -28,6 +30,18 @@ struct NodePacket {
   uint32_t Length() const;
 
   friend bool operator==(const NodePacket&, const NodePacket&) = default;
+};
+
+using MacAddress = std::array<uint8_t, 6>;
+
+// With whose rights a socket was made; numbers of the node's user namespace.
+struct SocketCredentials {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::vector<uint32_t> groups = {};  // supplementary
+
+  friend bool operator==(const SocketCredentials&,
+                         const SocketCredentials&) = default;
 };
 
 }  // namespace k8sdns::dataplane

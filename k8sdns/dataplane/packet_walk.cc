@@ -19,20 +19,23 @@ constexpr uint8_t kIcmp6TimeExceeded = 3;
 }  // namespace
 
 Outcome PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
-                            uint32_t mark) {
+                            uint32_t mark, const MacAddress* source_mac) {
   Item item;
   item.transit.mark = mark;
+  item.transit.source_mac = source_mac;
   item.transit.packet = packet;
   item.observed = true;
   Input(std::move(item), device);
   return Finish();
 }
 
-Outcome PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark) {
+Outcome PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark,
+                         const SocketCredentials* credentials) {
   Item item;
   item.transit.mark = mark;
   item.observed = true;
-  item.transit.owner = SocketOwner::kUnknown;
+  item.transit.owner = SocketOwner::kProcess;
+  item.transit.credentials = credentials;
   RouteKey key;
   key.destination = packet.header.dst;
   key.mark = mark;
@@ -328,7 +331,7 @@ void PacketWalk::EndDropped(const Item& item) {
   if (!item.observed) return;
   outcome_.verdict = Verdict();
   outcome_.mark = item.transit.mark;
-  if (item.transit.owner == SocketOwner::kUnknown && !item.stolen) {
+  if (item.transit.owner == SocketOwner::kProcess && !item.stolen) {
     outcome_.send_error = "EPERM";
   }
 }

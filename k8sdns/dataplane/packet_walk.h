@@ -43,13 +43,14 @@ class PacketWalk {
              bool traced)
       : node_(node), state_(state), decisions_(decisions), traced_(traced) {}
 
-  // A packet that comes in by a device.
+  // A packet that comes in by a device. `source_mac`: nullptr if not known.
   Outcome Receive(const NodePacket& packet, DeviceIndex device,
-                  uint32_t mark = 0);
+                  uint32_t mark = 0, const MacAddress* source_mac = nullptr);
   // A packet that a process of the node sends. Without `has_source` routing
   // chooses one; a source that is not the node's is kept, but not used for
-  // routing.
-  Outcome Send(NodePacket packet, bool has_source, uint32_t mark = 0);
+  // routing. `credentials`: nullptr if not known.
+  Outcome Send(NodePacket packet, bool has_source, uint32_t mark = 0,
+               const SocketCredentials* credentials = nullptr);
 
  private:
   // A packet under way.

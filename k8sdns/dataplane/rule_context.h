@@ -47,7 +47,7 @@ struct NodeState {
 // Who sent a packet, as `-m owner` asks.
 enum class SocketOwner : uint8_t {
   kNone,     // forwarded, or sent by the kernel itself
-  kUnknown,  // a process of the node
+  kProcess,  // a process of the node
 };
 
 // A packet on its way, with what the kernel keeps beside it.
@@ -57,7 +57,10 @@ struct TransitPacket {
   Tracking tracking;
   DeviceIndex in_device = kNoDevice;  // kNoDevice: not received yet
   SocketOwner owner = SocketOwner::kNone;
-  bool ipvs_property = false;  // IPVS has handled it
+  // What the Arrival says of them; nullptr: not known. They point into it.
+  const SocketCredentials* credentials = nullptr;  // of owner
+  const MacAddress* source_mac = nullptr;          // on in_device
+  bool ipvs_property = false;                      // IPVS has handled it
 };
 
 struct RuleContext {

@@ -350,9 +350,10 @@ std::vector<Extension> AddressExtensions() {
       MakeExtension<Iprange>("iprange", kIprangeOptions),
       MakeExtension<Physdev>("physdev", kPhysdevOptions),
       MakeExtension<Owner>("owner", kOwnerOptions, kBoth,
-                           "only whether there is a socket"),
+                           "unknown without the credentials of the sender"),
       MakeExtension<Rpfilter>("rpfilter", kRpfilterOptions),
-      MakeExtension<Mac>("mac", kMacOptions, kBoth, "unknown on Ethernet"),
+      MakeExtension<Mac>("mac", kMacOptions, kBoth,
+                         "unknown on Ethernet without the sender's address"),
       MakeExtension<Pkttype>("pkttype", kPkttypeOptions),
   };
   out[3].hooks = HookBit(Hook::kOutput) | HookBit(Hook::kPostrouting);
