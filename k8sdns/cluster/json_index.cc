@@ -4,6 +4,10 @@
 #include <cstddef>
 #include <optional>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
@@ -93,6 +97,22 @@ bool TakeDigits(absl::string_view& text) {
   return count > 0;
 }
 
+// The index is written once and read once: a hint to map it by large pages,
+// which need not be heard.
+void AdviseLargePages(uint32_t* index, size_t count) {
+#if defined(__linux__)
+  constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
+  const uintptr_t begin =
+      (reinterpret_cast<uintptr_t>(index) + kLargePage - 1) & ~(kLargePage - 1);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(index + count);
+  if (end < begin + kLargePage) return;
+  (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)index;
+  (void)count;
+#endif
+}
+
 }  // namespace
 
 simdjson::error_code JsonIndex::Build(absl::string_view text) {
@@ -103,6 +123,7 @@ simdjson::error_code JsonIndex::Build(absl::string_view text) {
       error != simdjson::SUCCESS) {
     return error;
   }
+  AdviseLargePages(stage_->structural_indexes.get(), text.size());
   return stage_->stage1(reinterpret_cast<const uint8_t*>(text.data()),
                         text.size(), simdjson::stage1_mode::regular);
 }

@@ -14,12 +14,12 @@
 #include "absl/types/span.h"
 #include "k8sdns/cluster/schema.h"
 #include "k8sdns/cluster/utf8.h"
+#include "k8sdns/cluster/wire_reader.h"
 
 namespace k8sdns {
 namespace {
 
 using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 using schema::At;
 using schema::Field;
@@ -206,19 +206,14 @@ struct Step {
 class Decoder {
  public:
   Decoder(absl::string_view bytes, const SnapshotOptions& options)
-      : bytes_(bytes),
-        in_(reinterpret_cast<const uint8_t*>(bytes.data()),
-            static_cast<int>(bytes.size())),
-        options_(options) {
-    in_.SetTotalBytesLimit(static_cast<int>(bytes.size()));
-  }
+      : in_(bytes), options_(options) {}
 
   absl::Status ReadInto(Cluster& cluster) {
     while (const uint32_t tag = in_.ReadTag()) {
       const auto kind = static_cast<size_t>(
           WireFormatLite::GetTagFieldNumber(tag) - kFirstKindNumber);
       if (kind >= schema::ClusterKinds().size()) {
-        if (!WireFormatLite::SkipField(&in_, tag)) {
+        if (!in_.SkipField(tag)) {
           Fail(Step(), "broken bytes", "protobuf");
           break;
         }
@@ -274,13 +269,13 @@ class Decoder {
   // Runs `content`, which must read to the end, within a message's bytes.
   template <typename F>
   bool Message(uint32_t tag, const Step& step, F content) {
-    uint32_t size = 0;
+    size_t size = 0;
     if (WireFormatLite::GetTagWireType(tag) !=
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Fail(step, "a number", "a message");
     }
     if (!Size(step, size)) return false;
-    const CodedInputStream::Limit limit = in_.PushLimit(static_cast<int>(size));
+    const char* const limit = in_.PushLimit(size);
     if (!content()) return false;
     if (!in_.ConsumedEntireMessage()) {
       return Fail(step, "broken bytes", "a protobuf tag");
@@ -290,17 +285,13 @@ class Decoder {
   }
 
   // The length of what follows, which must be there.
-  bool Size(const Step& step, uint32_t& size) {
-    if (!in_.ReadVarint32(&size) || size > Remaining()) {
+  bool Size(const Step& step, size_t& size) {
+    uint64_t value = 0;
+    if (!in_.ReadVarint(value) || value > in_.remaining()) {
       return Fail(step, "the end of the bytes", "more of them");
     }
+    size = static_cast<size_t>(value);
     return true;
-  }
-  uint32_t Remaining() const {
-    const int limit = in_.BytesUntilLimit();
-    return static_cast<uint32_t>(limit >= 0 ? limit
-                                            : static_cast<int>(bytes_.size()) -
-                                                  in_.CurrentPosition());
   }
 
   bool Fields(const schema::ObjectType& type, void* object,
@@ -309,7 +300,7 @@ class Decoder {
       const Field* field = type.FindByNumber(
           static_cast<uint32_t>(WireFormatLite::GetTagFieldNumber(tag)));
       if (field == nullptr) {
-        if (!WireFormatLite::SkipField(&in_, tag)) {
+        if (!in_.SkipField(tag)) {
           return Fail(parent, "broken bytes", "protobuf");
         }
         continue;
@@ -377,9 +368,9 @@ class Decoder {
         WireFormatLite::GetTagWireType(tag) ==
             WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Message(tag, step, [&] {
-        while (in_.BytesUntilLimit() > 0) {
+        while (in_.remaining() > 0) {
           uint64_t number = 0;
-          if (!in_.ReadVarint64(&number)) {
+          if (!in_.ReadVarint(number)) {
             return Fail(step, "the end of the bytes", "more of them");
           }
           if (!Charge(type.element_size, step) ||
@@ -407,8 +398,8 @@ class Decoder {
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return 1;
     }
-    const char* p = bytes_.data() + in_.CurrentPosition();
-    const char* const end = p + Remaining();
+    const char* p = in_.at();
+    const char* const end = p + in_.remaining();
     size_t count = 0;
     const auto varint = [&](uint32_t& value) {
       value = 0;
@@ -435,7 +426,7 @@ class Decoder {
         WireFormatLite::WIRETYPE_VARINT) {
       return Fail(step, "another type", "a number");
     }
-    if (!in_.ReadVarint64(&number)) {
+    if (!in_.ReadVarint(number)) {
       return Fail(step, "the end of the bytes", "more of them");
     }
     return true;
@@ -501,10 +492,9 @@ class Decoder {
         WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       return Fail(step, "a number", "a text");
     }
-    uint32_t size = 0;
+    size_t size = 0;
     if (!Size(step, size) || !Charge(size, step)) return false;
-    out = bytes_.substr(static_cast<size_t>(in_.CurrentPosition()), size);
-    in_.Skip(static_cast<int>(size));
+    out = in_.Take(size);
     if (!IsPlainText(out) &&
         (!IsValidUtf8(out) || out.find('\0') != absl::string_view::npos)) {
       return Fail(step, "a text that is not UTF-8 or has NUL bytes",
@@ -546,7 +536,7 @@ class Decoder {
             if (!Text(inner, out.emplace<std::string>(), step)) return false;
             break;
           default:
-            if (!WireFormatLite::SkipField(&in_, inner)) {
+            if (!in_.SkipField(inner)) {
               return Fail(step, "broken bytes", "protobuf");
             }
         }
@@ -565,7 +555,7 @@ class Decoder {
           if (!Text(inner, number == kKeyNumber ? key : value, step)) {
             return false;
           }
-        } else if (!WireFormatLite::SkipField(&in_, inner)) {
+        } else if (!in_.SkipField(inner)) {
           return Fail(step, "broken bytes", "protobuf");
         }
       }
@@ -597,13 +587,12 @@ class Decoder {
                           : absl::StrCat(s->name, ".", path);
     }
     status_ = absl::InvalidArgumentError(absl::StrCat(
-        "snapshot: byte ", in_.CurrentPosition(), ": ", path,
-        path.empty() ? "" : ": ", "found ", found, ", expected ", expected));
+        "snapshot: byte ", in_.position(), ": ", path, path.empty() ? "" : ": ",
+        "found ", found, ", expected ", expected));
     return false;
   }
 
-  absl::string_view bytes_;
-  CodedInputStream in_;
+  WireReader in_;
   const SnapshotOptions& options_;
   size_t memory_ = 0;
   absl::Status status_;

@@ -53,7 +53,9 @@ class YamlSource {
   // --- Values ---
 
   bool TakeNull(const Value& value) const {
-    return Resolve(value.event).kind == ScalarKind::kNull;
+    constexpr absl::string_view kLongest = "null";
+    return value.event.text.size() <= kLongest.size() &&
+           Resolve(value.event).kind == ScalarKind::kNull;
   }
   bool TakeText(const Value& value, absl::string_view& text) const {
     const YamlEvent& e = value.event;

@@ -13,7 +13,11 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // The words, in their three spellings: all small, capitalised, all capitals.
 bool IsWord(absl::string_view text, absl::string_view small) {
-  if (!absl::EqualsIgnoreCase(text, small)) return false;
+  // Most texts differ here already.
+  if (text.size() != small.size() || (text[0] | 0x20) != small[0] ||
+      !absl::EqualsIgnoreCase(text, small)) {
+    return false;
+  }
   if (text.size() == 1) return true;
   const bool first_is_capital = text[0] >= 'A' && text[0] <= 'Z';
   const bool second_is_capital = text[1] >= 'A' && text[1] <= 'Z';

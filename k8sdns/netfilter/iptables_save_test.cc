@@ -154,5 +154,27 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
   EXPECT_GT(read, 500);
 }
 
+TEST(PrintIptablesSave, QuotesAreEscapedWhereverTheyStand) {
+  for (size_t size = 1; size <= 20; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (const char c : {'"', '\\', '\'', ':', '#', '\xA2'}) {
+        std::string text(size, 'a');
+        text[at] = c;
+        std::string wanted = text;
+        if (c == '"' || c == '\\' || c == '\'') wanted.insert(at, "\\");
+        Ruleset rules(IpFamily::kIpv4);
+        Table& table = rules.AddTable(TableId::kFilter);
+        const ChainId chain = table.AddChain("X");
+        RuleBuilder rule;
+        rule.Add(CommentMatch{rules.strings().Intern(text)});
+        table.Append(chain, rule);
+        EXPECT_THAT(
+            PrintIptablesSave(rules),
+            HasSubstr(absl::StrCat("-m comment --comment \"", wanted, "\"\n")));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace k8sdns::netfilter

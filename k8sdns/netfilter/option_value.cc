@@ -428,20 +428,54 @@ void AppendHex(uint64_t value, std::string* out) {
   out->append(p, buffer + sizeof(buffer) - p);
 }
 
+namespace {
+
+bool IsPlainWord(absl::string_view value) {
+  for (char c : value) {
+    if (!absl::ascii_isalnum(c) && c != '_' && c != '-') return false;
+  }
+  return !value.empty();
+}
+
+bool IsEscaped(char c) { return c == '"' || c == '\\' || c == '\''; }
+
+// Eight bytes at a time: nearly all comments of a dump have none.
+bool HasEscaped(absl::string_view value) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHigh = 0x8080808080808080;
+  const char* p = value.data();
+  size_t left = value.size();
+  uint64_t found = 0;
+  for (; left >= 8; p += 8, left -= 8) {
+    uint64_t word;
+    std::memcpy(&word, p, sizeof(word));
+    for (uint64_t c : {uint64_t{'"'}, uint64_t{'\\'}, uint64_t{'\''}}) {
+      const uint64_t differs = word ^ (kOnes * c);
+      found |= (differs - kOnes) & ~differs;
+    }
+  }
+  for (; left > 0; ++p, --left) {
+    if (IsEscaped(*p)) return true;
+  }
+  return (found & kHigh) != 0;
+}
+
+}  // namespace
+
 void AppendQuoted(absl::string_view value, std::string* out) {
   out->push_back(' ');
-  bool plain = !value.empty();
-  for (char c : value) {
-    plain = plain && (absl::ascii_isalnum(c) || c == '_' || c == '-');
-  }
-  if (plain) {
+  if (IsPlainWord(value)) {
     out->append(value.data(), value.size());
     return;
   }
   out->push_back('"');
-  for (char c : value) {
-    if (c == '"' || c == '\\' || c == '\'') out->push_back('\\');
-    out->push_back(c);
+  if (!HasEscaped(value)) {
+    out->append(value.data(), value.size());
+  } else {
+    for (char c : value) {
+      if (IsEscaped(c)) out->push_back('\\');
+      out->push_back(c);
+    }
   }
   out->push_back('"');
 }

@@ -1,5 +1,8 @@
 #include "k8sdns/netfilter/ruleset.h"
 
+#include <deque>
+#include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -101,6 +104,46 @@ TEST(RulesetTest, ACloneIsItsOwn) {
   EXPECT_EQ(t.chain_count(), 1u);
   EXPECT_EQ(copy.rule_count(), 1u);
   EXPECT_EQ(rules.table(TableId::kNat), nullptr);
+}
+
+TEST(StringPoolTest, LookupsInStepsAreLookups) {
+  StringPool pool;
+  std::map<std::string, StringId> ids;
+  std::mt19937 random(1);
+  struct Ahead {
+    std::string text;
+    uint64_t hash;
+    StringId candidate;
+  };
+  std::deque<Ahead> ahead;  // steps taken before other texts were interned
+  for (int i = 0; i < 60'000; ++i) {
+    Ahead next;
+    next.text = absl::StrCat(std::string(random() % 40, 'x'), "-",
+                             random() % 4'000 * (random() % 2));
+    next.hash = pool.Hash(next.text);
+    pool.PrefetchSlot(next.hash);
+    next.candidate = pool.Candidate(next.hash);
+    pool.PrefetchText(next.candidate);
+    ahead.push_back(next);
+    if (ahead.size() < 8) continue;
+    const Ahead& now = ahead.front();
+    const auto known = ids.find(now.text);
+    ASSERT_EQ(pool.Find(now.text, now.hash, now.candidate),
+              known == ids.end() ? 0 : known->second);
+    bool added;
+    // A candidate of another text does no harm.
+    const StringId candidate = random() % 8 == 0
+                                   ? StringId{static_cast<uint32_t>(random())} %
+                                         static_cast<uint32_t>(pool.size())
+                                   : now.candidate;
+    const StringId id = pool.Intern(now.text, now.hash, candidate, &added);
+    ASSERT_EQ(added, known == ids.end());
+    ASSERT_EQ(pool.Get(id), now.text);
+    ASSERT_EQ(ids.emplace(now.text, id).first->second, id);
+    ASSERT_EQ(pool.Intern(now.text), id);
+    ahead.pop_front();
+  }
+  EXPECT_EQ(pool.size(), ids.size() + 1);  // with ""
 }
 
 TEST(StringPoolTest, EqualTextsHaveEqualIds) {
