@@ -10,7 +10,21 @@
 namespace k8sdns::ipvs {
 namespace {
 
-// "10.0.0.1:80", "[fd00::1]:80".
+template <size_t N>
+char* WriteText(const char (&text)[N], char* out) {
+  std::memcpy(out, text, N - 1);
+  return out + N - 1;
+}
+
+// "10.0.0.1:80", "[fd00::1]:80": at most IpAddress::kMaxTextSize + 8 bytes.
+char* WriteAddressPort(const IpAddress& address, uint16_t port, char* out) {
+  if (address.is_v6()) *out++ = '[';
+  out = address.WriteTo(out);
+  if (address.is_v6()) *out++ = ']';
+  *out++ = ':';
+  return std::to_chars(out, out + 5, port).ptr;
+}
+
 void AppendAddressPort(const IpAddress& address, uint16_t port,
                        Protocol protocol, const NameService* names,
                        std::string& out) {
@@ -25,13 +39,8 @@ void AppendAddressPort(const IpAddress& address, uint16_t port,
     return;
   }
   char buffer[IpAddress::kMaxTextSize + 10];
-  char* p = buffer;
-  if (address.is_v6()) *p++ = '[';
-  p = address.WriteTo(p);
-  if (address.is_v6()) *p++ = ']';
-  *p++ = ':';
-  p = std::to_chars(p, buffer + sizeof(buffer), port).ptr;
-  out.append(buffer, p - buffer);
+  char* const end = WriteAddressPort(address, port, buffer);
+  out.append(buffer, end - buffer);
 }
 
 const char* ServiceOption(Protocol protocol) {
@@ -73,16 +82,26 @@ void AppendTunnel(const RealServerExtra& extra, std::string& out) {
 void AppendRealServer(absl::string_view start, Protocol protocol,
                       const RealServer& server, std::string& out,
                       const NameService* names) {
-  absl::StrAppend(&out, start, " -r ");
-  AppendAddressPort(server.address, server.port, protocol, names, out);
-  static constexpr absl::string_view kForwarding[] = {" -m -w ", " -g -w ",
-                                                      " -i -w "};
-  const absl::string_view forwarding =
-      kForwarding[static_cast<int>(server.forwarding)];
-  out.append(forwarding.data(), forwarding.size());
-  char buffer[16];
-  char* end = std::to_chars(buffer, buffer + sizeof(buffer), server.weight).ptr;
-  out.append(buffer, end - buffer);
+  out.append(start.data(), start.size());
+  // One append for what all of them have: there are a hundred thousand.
+  char buffer[IpAddress::kMaxTextSize + 40];
+  char* p = buffer;
+  if (names == nullptr) {
+    p = WriteText(" -r ", p);
+    p = WriteAddressPort(server.address, server.port, p);
+  } else {
+    out.append(" -r ");
+    AppendAddressPort(server.address, server.port, protocol, names, out);
+  }
+  static constexpr char kForwarding[][8] = {" -m -w ", " -g -w ", " -i -w "};
+  p = WriteText(kForwarding[static_cast<int>(server.forwarding)], p);
+  p = std::to_chars(p, p + 11, server.weight).ptr;
+  if (server.forwarding != Forwarding::kTunnel && server.extra == nullptr) {
+    *p++ = '\n';
+    out.append(buffer, p - buffer);
+    return;
+  }
+  out.append(buffer, p - buffer);
   // `ipvsadm -S` never prints thresholds.
   if (server.forwarding == Forwarding::kTunnel) {
     AppendTunnel(server.extra == nullptr ? RealServerExtra() : *server.extra,

@@ -91,11 +91,11 @@ std::vector<const VirtualServer*> Table::List(bool sorted) const {
   std::vector<const VirtualServer*> out;
   out.reserve(size());
   ForEach([&](const VirtualServer& server) { out.push_back(&server); });
-  if (sorted) {
-    std::sort(out.begin(), out.end(),
-              [](const VirtualServer* a, const VirtualServer* b) {
-                return IpvsadmLess(a->key, b->key);
-              });
+  const auto less = [](const VirtualServer* a, const VirtualServer* b) {
+    return IpvsadmLess(a->key, b->key);
+  };
+  if (sorted && !std::is_sorted(out.begin(), out.end(), less)) {
+    std::sort(out.begin(), out.end(), less);
   }
   return out;
 }

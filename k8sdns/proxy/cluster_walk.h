@@ -4,9 +4,12 @@
 #ifndef K8SDNS_PROXY_CLUSTER_WALK_H_
 #define K8SDNS_PROXY_CLUSTER_WALK_H_
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/endpoints.h"
 #include "k8sdns/cluster/service.h"
@@ -45,11 +48,13 @@ inline void PrefetchParts(const EndpointSlice& slice) {
 }
 
 template <typename T>
-void PrefetchAhead(const std::vector<const T*>& objects, size_t i) {
-  if (i + kHeadsAhead < objects.size()) {
-    const char* head = reinterpret_cast<const char*>(objects[i + kHeadsAhead]);
-    for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(head + at);
-  }
+void PrefetchHead(const std::vector<const T*>& objects, size_t i) {
+  if (i >= objects.size()) return;
+  const char* head = reinterpret_cast<const char*>(objects[i]);
+  for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(head + at);
+}
+template <typename T>
+void PrefetchParts(const std::vector<const T*>& objects, size_t i) {
   if (i + kPartsAhead < objects.size()) {
     PrefetchParts(*objects[i + kPartsAhead]);
   }
@@ -70,17 +75,31 @@ void WalkCluster(const Cluster& cluster, bool endpoint_slices, VisitSlice slice,
   services.reserve(cluster.services().size());
   for (const Service& s : cluster.services()) services.push_back(&s);
 
+  // A service's name is a label, three steps away from its slice. Looked up
+  // several one after another, they are waited for together.
+  constexpr size_t kWindow = 16;
+  std::array<absl::string_view, kWindow> names;
   size_t next = 0;
+  auto read_names = [&] {
+    const size_t n = std::min(kWindow, slices.size() - next);
+    for (size_t i = 0; i < n; ++i) {
+      walk_internal::PrefetchHead(slices, next + n + i);
+      names[i] = slices[next + i]->ServiceName();
+    }
+  };
+  read_names();
   auto visit_next_slice = [&] {
-    walk_internal::PrefetchAhead(slices, next);
+    walk_internal::PrefetchParts(slices, next);
     slice(*slices[next++]);
+    if (next % kWindow == 0) read_names();
   };
   for (size_t i = 0; i < services.size(); ++i) {
-    walk_internal::PrefetchAhead(services, i);
+    walk_internal::PrefetchHead(services, i + walk_internal::kHeadsAhead);
+    walk_internal::PrefetchParts(services, i);
     const ObjectKey key = KeyOf(services[i]->metadata);
     while (next < slices.size() &&
            !(key < ObjectKey{slices[next]->metadata.namespace_,
-                             slices[next]->ServiceName()})) {
+                             names[next % kWindow]})) {
       visit_next_slice();
     }
     service(*services[i]);

@@ -394,6 +394,44 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
   }
 }
 
+void MergeEndpointsByAddress(std::span<const CompactSlice> slices,
+                             absl::string_view name, Protocol protocol,
+                             EndpointList& out) {
+  out.Clear();
+  auto& all = out.endpoints;
+  for (const CompactSlice& slice : slices) {
+    for (const CompactSlice::Port& port : slice.ports) {
+      if (port.name != name || port.protocol != protocol) continue;
+      all.Reserve(all.size() + slice.endpoints.size());
+      for (const CompactEndpoint& from : slice.endpoints) {
+        EndpointInfo& e = all.emplace_back();
+        e.address = from.address;
+        e.flags = from.flags;
+        e.port = port.number;
+        e.zone_hints = from.zone_hints;
+        e.node_hints = from.node_hints;
+      }
+    }
+  }
+  const auto less = [](const EndpointInfo& a, const EndpointInfo& b) {
+    if (auto order = a.address <=> b.address; order != 0) return order < 0;
+    return a.port < b.port;
+  };
+  if (!std::is_sorted(all.begin(), all.end(), less)) {
+    std::stable_sort(all.begin(), all.end(), less);
+  }
+  // As in SortAndDeduplicate().
+  size_t kept = 0;
+  for (size_t i = 1; i < all.size(); ++i) {
+    if (less(all[kept], all[i])) {
+      if (++kept != i) all[kept] = all[i];
+    } else if (all[i].local()) {
+      all[kept] = all[i];
+    }
+  }
+  if (!all.empty()) all.ResizeForOverwrite(kept + 1);
+}
+
 void CategorizeEndpoints(const EndpointList& list, const ServicePortInfo& port,
                          const ProxyFeatures& features,
                          const HintSets& zone_hints, const HintSets& node_hints,

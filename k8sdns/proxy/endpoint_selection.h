@@ -166,6 +166,12 @@ void MergeEndpoints(std::span<const CompactSlice> slices,
                     std::vector<std::string>* written = nullptr,
                     Arena* arena = nullptr);
 
+// The same with endpoint slices, but sorted by address and port, and without
+// texts.
+void MergeEndpointsByAddress(std::span<const CompactSlice> slices,
+                             absl::string_view name, Protocol protocol,
+                             EndpointList& out);
+
 struct SelectedEndpoints {
   // Indexes into the EndpointList, ascending.
   std::vector<uint32_t> cluster;    // for policy Cluster

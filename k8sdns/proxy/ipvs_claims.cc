@@ -57,10 +57,8 @@ void AddReal(const EndpointInfo& endpoint,
 
 void IpvsState::ReadEndpoints(const IpvsService::Family& from, IpvsPort& port) {
   const ServicePortInfo& info = port.info;
-  MergeEndpoints(from.slices, info.port_name, info.protocol, traits, list_);
+  ReadRealServers(from, port);
   port.loopback.clear();
-  port.cluster.clear();
-  port.local.clear();
   // Also those that are not ready.
   for (const EndpointInfo& e : list_.endpoints) {
     if (!e.local()) continue;
@@ -75,27 +73,39 @@ void IpvsState::ReadEndpoints(const IpvsService::Family& from, IpvsPort& port) {
     port.loopback.erase(std::unique(port.loopback.begin(), port.loopback.end()),
                         port.loopback.end());
   }
+}
+
+void IpvsState::ReadRealServers(const IpvsService::Family& from,
+                                const IpvsPort& port) {
+  const ServicePortInfo& info = port.info;
+  if (traits.endpoint_slices) {
+    MergeEndpointsByAddress(from.slices, info.port_name, info.protocol, list_);
+  } else {
+    MergeEndpoints(from.slices, info.port_name, info.protocol, traits, list_);
+  }
+  reals_.cluster.clear();
+  reals_.local.clear();
   if (!traits.internal_traffic_policy) {
     // 1.14: all there are, or all local ones, and no fallback.
-    port.local_differs = info.external_policy_local;
+    reals_.local_differs = info.external_policy_local;
     for (const EndpointInfo& e : list_.endpoints) {
-      AddReal(e, port.cluster);
-      if (port.local_differs && e.local()) AddReal(e, port.local);
+      AddReal(e, reals_.cluster);
+      if (reals_.local_differs && e.local()) AddReal(e, reals_.local);
     }
   } else {
     CategorizeEndpoints(list_, info, features, zone_hints_, node_hints_,
                         selected_);
     // Policy Local without a local endpoint falls back to all.
-    port.local_differs = !selected_.local.empty();
+    reals_.local_differs = !selected_.local.empty();
     for (uint32_t i : selected_.cluster) {
-      AddReal(list_.endpoints[i], port.cluster);
+      AddReal(list_.endpoints[i], reals_.cluster);
     }
     for (uint32_t i : selected_.local) {
-      AddReal(list_.endpoints[i], port.local);
+      AddReal(list_.endpoints[i], reals_.local);
     }
   }
-  SortUnique(port.cluster);
-  SortUnique(port.local);
+  SortUnique(reals_.cluster);
+  SortUnique(reals_.local);
 }
 
 void IpvsState::MakeClaims(IpFamily family, IpvsPort& port) {

@@ -87,6 +87,13 @@ KubeSetInfo DescribeSet(KubeSet set, IpFamily family,
   return {std::move(name), row.type, row.comment};
 }
 
+KubeSetType TypeOfSet(KubeSet set, const DialectTraits& traits) {
+  const bool sctp_port =
+      set == KubeSet::kNodePortSctp || set == KubeSet::kNodePortLocalSctp;
+  return sctp_port && !traits.dual_stack ? KubeSetType::kBitmapPort
+                                         : kRows[static_cast<int>(set)].type;
+}
+
 int Dimensions(KubeSetType type) {
   switch (type) {
     case KubeSetType::kHashIp:
@@ -144,12 +151,23 @@ bool CountedSet::Remove(const KubeSetMember& member) {
 }
 
 std::vector<KubeSetMember> CountedSet::Members(KubeSetType type) const {
-  std::vector<KubeSetMember> out;
-  out.reserve(counts_.size());
+  // By what the order looks at first, as a number.
+  std::vector<std::pair<uint64_t, const KubeSetMember*>> sorted;
+  sorted.reserve(counts_.size());
   for (const auto& entry : counts_) {
-    if (!IsRefused(type, entry.first)) out.push_back(entry.first);
+    const KubeSetMember& member = entry.first;
+    if (IsRefused(type, member)) continue;
+    const auto& bytes = member.ip.bytes();
+    uint64_t key = member.ip.is_v6() ? 1 : 0;
+    for (int i = 0; i < 7; ++i) key = key << 8 | bytes[i];
+    sorted.emplace_back(key, &member);
   }
-  std::sort(out.begin(), out.end());
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : *a.second < *b.second;
+  });
+  std::vector<KubeSetMember> out;
+  out.reserve(sorted.size());
+  for (const auto& entry : sorted) out.push_back(*entry.second);
   if (type != KubeSetType::kBitmapPort && out.size() > kMaxSetMembers) {
     out.resize(kMaxSetMembers);
   }

@@ -67,6 +67,7 @@ struct KubeSetInfo {
 };
 KubeSetInfo DescribeSet(KubeSet set, IpFamily family,
                         const DialectTraits& traits);
+KubeSetType TypeOfSet(KubeSet set, const DialectTraits& traits);
 // How many flags (src or dst) a match of the type has.
 int Dimensions(KubeSetType type);
 

@@ -1,6 +1,7 @@
 #include "k8sdns/proxy/ipvs_state.h"
 
 #include <algorithm>
+#include <iterator>
 #include <type_traits>
 #include <variant>
 
@@ -111,10 +112,10 @@ void IpvsState::Load(const Cluster& cluster) {
 }
 
 void IpvsState::RebuildAll() {
-  for (auto& [key, service] : services_) {
+  for (IpvsService* service : services_) {
     for (IpFamily family : families) {
       IpvsService::Family& f = service->families[static_cast<int>(family)];
-      for (auto& port : f.ports) {
+      for (IpvsPort* port : f.ports) {
         Leave(family, *port);
         ReadEndpoints(f, *port);
         MakeClaims(family, *port);
@@ -125,18 +126,20 @@ void IpvsState::RebuildAll() {
 }
 
 IpvsService& IpvsState::ServiceOf(const std::string& key) {
-  std::unique_ptr<IpvsService>& service = services_[key];
-  if (service == nullptr) service = std::make_unique<IpvsService>();
+  const auto it = services_.find(absl::string_view(key));
+  if (it != services_.end()) return **it;
+  IpvsService* const service = service_pool_.New();
+  service->key = key;
+  services_.insert(service);
   return *service;
 }
 
-void IpvsState::DropIfEmpty(const std::string& key) {
-  auto it = services_.find(key);
-  if (it == services_.end()) return;
-  for (const IpvsService::Family& f : it->second->families) {
+void IpvsState::DropIfEmpty(IpvsService& service) {
+  for (const IpvsService::Family& f : service.families) {
     if (!f.ports.empty() || !f.slices.empty()) return;
   }
-  services_.erase(it);
+  services_.erase(&service);
+  service_pool_.Delete(&service);
 }
 
 // ---- objects ----
@@ -179,7 +182,7 @@ void IpvsState::PutService(const Service& service, bool deleted) {
   const std::string key =
       KeyText(service.metadata.namespace_, service.metadata.name);
   const bool watched = !deleted && IsWatched(service.metadata, traits);
-  if (!watched && !services_.contains(key)) return;
+  if (!watched && !services_.contains(absl::string_view(key))) return;
   IpvsService& state = ServiceOf(key);
   const ExpandOptions expand = {traits, features};
   for (IpFamily family : families) {
@@ -187,33 +190,31 @@ void IpvsState::PutService(const Service& service, bool deleted) {
     std::vector<ServicePortInfo> infos;
     if (watched) ExpandService(service, family, expand, infos, report());
     if (infos.size() == f.ports.size() &&
-        std::equal(
-            infos.begin(), infos.end(), f.ports.begin(),
-            [](const ServicePortInfo& a, const std::unique_ptr<IpvsPort>& b) {
-              return a == b->info;
-            })) {
+        std::equal(infos.begin(), infos.end(), f.ports.begin(),
+                   [](const ServicePortInfo& a, const IpvsPort* b) {
+                     return a == b->info;
+                   })) {
       continue;
     }
-    for (auto& port : f.ports) Leave(family, *port);
+    for (IpvsPort* port : f.ports) Leave(family, *port);
+    for (IpvsPort* port : f.ports) port_pool_.Delete(port);
     f.ports.clear();
     for (ServicePortInfo& info : infos) {
-      auto port = std::make_unique<IpvsPort>();
+      IpvsPort* const port = port_pool_.New();
+      port->service = &state;
       port->info = std::move(info);
       ReadEndpoints(f, *port);
       MakeClaims(family, *port);
       Enter(family, *port);
-      f.ports.push_back(std::move(port));
+      f.ports.push_back(port);
     }
   }
-  if (!watched) DropIfEmpty(key);
+  if (!watched) DropIfEmpty(state);
 }
 
-void IpvsState::RemoveSlice(const std::string& service,
-                            const std::string& name) {
-  auto it = services_.find(service);
-  if (it == services_.end()) return;
+void IpvsState::RemoveSlice(IpvsService& service, const std::string& name) {
   for (IpFamily family : families) {
-    TakeSlice(family, it->second->families[static_cast<int>(family)], name);
+    TakeSlice(family, service.families[static_cast<int>(family)], name);
   }
   DropIfEmpty(service);
 }
@@ -225,7 +226,7 @@ void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
       [&](const CompactSlice& slice) { return slice.name == name; });
   if (found == from.slices.end()) return;
   from.slices.erase(found);
-  for (auto& port : from.ports) ChangeEndpoints(family, from, *port);
+  for (IpvsPort* port : from.ports) ChangeEndpoints(family, from, *port);
 }
 
 void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
@@ -236,8 +237,8 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
   const bool watched = !deleted && IsWatched(slice.metadata, traits) &&
                        slice.address_type != AddressType::kFqdn;
   if (known != service_of_slice_.end() &&
-      (!watched || known->second != service)) {
-    const std::string old = std::move(known->second);
+      (!watched || known->second->key != service)) {
+    IpvsService& old = *known->second;
     service_of_slice_.erase(known);
     known = service_of_slice_.end();
     RemoveSlice(old, slice.metadata.name);
@@ -246,10 +247,12 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
   const IpFamily family = slice.address_type == AddressType::kIpv4
                               ? IpFamily::kIpv4
                               : IpFamily::kIpv6;
-  if (!Reader(family).ReadSlice(slice, compact_)) return;
+  EndpointReader reader = Reader(family);
+  if (!journaling_) reader.arena = &arena_;
+  if (!reader.ReadSlice(slice, compact_)) return;
   IpvsService& state = ServiceOf(service);
   if (known == service_of_slice_.end()) {
-    service_of_slice_.emplace(slice_key, service);
+    service_of_slice_.emplace(slice_key, &state);
   } else if (families.size() > 1) {
     // The API forbids it, but a new object of the same name may be of the
     // other family.
@@ -267,22 +270,24 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
     f.slices.insert(at, std::move(compact_));
     compact_ = CompactSlice();
   }
-  for (auto& port : f.ports) ChangeEndpoints(family, f, *port);
+  for (IpvsPort* port : f.ports) ChangeEndpoints(family, f, *port);
 }
 
 void IpvsState::PutEndpoints(const Endpoints& endpoints, bool deleted) {
   const std::string key =
       KeyText(endpoints.metadata.namespace_, endpoints.metadata.name);
   const bool watched = !deleted && IsWatched(endpoints.metadata, traits);
-  if (!watched && !services_.contains(key)) return;
+  if (!watched && !services_.contains(absl::string_view(key))) return;
   IpvsService& service = ServiceOf(key);
   for (IpFamily family : families) {
     IpvsService::Family& f = service.families[static_cast<int>(family)];
-    f.slices.clear();
-    if (watched) Reader(family).ReadEndpoints(endpoints, f.slices);
-    for (auto& port : f.ports) ChangeEndpoints(family, f, *port);
+    std::vector<CompactSlice> subsets;
+    if (watched) Reader(family).ReadEndpoints(endpoints, subsets);
+    f.slices.assign(std::make_move_iterator(subsets.begin()),
+                    std::make_move_iterator(subsets.end()));
+    for (IpvsPort* port : f.ports) ChangeEndpoints(family, f, *port);
   }
-  if (!watched) DropIfEmpty(key);
+  if (!watched) DropIfEmpty(service);
 }
 
 // ---- entering and leaving the tables ----
@@ -371,7 +376,16 @@ void IpvsState::Unclaim(IpvsPort& port, uint32_t claim) {
       [&](const Claimant& c) { return c.port == &port && c.claim == claim; });
   const bool owner = std::next(at) == claimants.end();
   claimants.erase(at);
-  if (owner) Settle(it->first, claimants);
+  if (owner) {
+    if (!claimants.empty()) {
+      const IpvsPort& next = *claimants.back().port;
+      ReadRealServers(
+          next.service
+              ->families[static_cast<int>(next.info.cluster_ip.family())],
+          next);
+    }
+    Settle(it->first, claimants);
+  }
   if (claimants.empty()) claimants_.erase(it);
 }
 
@@ -408,9 +422,9 @@ void IpvsState::Program(const Claimant& owner,
       port.info.session_affinity
           ? static_cast<uint32_t>(port.info.affinity_seconds)
           : 0;
-  const bool local = port.claims[owner.claim].local && port.local_differs;
+  const bool local = port.claims[owner.claim].local && reals_.local_differs;
   const std::vector<ipvs::RealServer>& reals =
-      local ? port.local : port.cluster;
+      local ? reals_.local : reals_.cluster;
   server.real_servers.assign(reals.begin(), reals.end());
 }
 
@@ -430,8 +444,8 @@ void IpvsState::AddMember(IpFamily family, KubeSet set,
   if (!state.sets[static_cast<int>(set)].Add(member)) return;
   NoteMember(family, set, member, false);
   WantedChanged(family, set);
-  const KubeSetType type = DescribeSet(set, family, traits).type;
   if (!options.report) return;
+  const KubeSetType type = TypeOfSet(set, traits);
   if (IsRefused(type, member)) {
     findings.push_back(
         {Finding::Effect::kRefused, DescribeSet(set, family, traits).name, "",

@@ -9,7 +9,6 @@
 
 #include <array>
 #include <bitset>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,10 +16,14 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/ipvs/virtual_server.h"
 #include "k8sdns/netfilter/ruleset.h"
+#include "k8sdns/proxy/arena.h"
 #include "k8sdns/proxy/endpoint_selection.h"
 #include "k8sdns/proxy/ipvs_compiler.h"
 #include "k8sdns/proxy/ipvs_rules.h"
@@ -37,14 +40,22 @@ struct VirtualClaim {
   bool bind = false;   // to kube-ipvs0
 };
 
+struct IpvsService;
+
 // One service port in one family.
 struct IpvsPort {
+  const IpvsService* service = nullptr;
   ServicePortInfo info;
-  std::vector<VirtualClaim> claims;
-  std::vector<std::pair<KubeSet, KubeSetMember>> members;
+  absl::InlinedVector<VirtualClaim, 1> claims;
+  absl::InlinedVector<std::pair<KubeSet, KubeSetMember>, 1> members;
   std::vector<NoNodeAccess> no_node_access;
-  // What depends on the endpoints, sorted by address and port.
+  // Of the local endpoints, sorted by address and port.
   std::vector<KubeSetMember> loopback;
+};
+
+// The real servers of one port, sorted by address and port. They are read anew
+// for each change: what is kept are the slices, and the virtual servers.
+struct IpvsRealServers {
   std::vector<ipvs::RealServer> cluster;
   std::vector<ipvs::RealServer> local;
   bool local_differs = false;  // else `local` is empty and `cluster` is meant
@@ -53,9 +64,10 @@ struct IpvsPort {
 // A Service with its endpoint objects, by family.
 struct IpvsService {
   struct Family {
-    std::vector<std::unique_ptr<IpvsPort>> ports;
-    std::vector<CompactSlice> slices;  // by name
+    absl::InlinedVector<IpvsPort*, 1> ports;
+    absl::InlinedVector<CompactSlice, 1> slices;  // by name
   };
+  std::string key;  // "namespace/name"
   std::array<Family, 2> families;
 };
 
@@ -116,26 +128,31 @@ class IpvsState {
   void PutService(const Service& service, bool deleted);
   void PutSlice(const EndpointSlice& slice, bool deleted);
   void PutEndpoints(const Endpoints& endpoints, bool deleted);
-  void RemoveSlice(const std::string& service, const std::string& name);
+  void RemoveSlice(IpvsService& service, const std::string& name);
   void TakeSlice(IpFamily family, IpvsService::Family& from,
                  const std::string& name);
   IpvsService& ServiceOf(const std::string& key);
-  void DropIfEmpty(const std::string& key);
+  void DropIfEmpty(IpvsService& service);
 
   // ---- of one port ----
+  // Fills port.loopback and reals_.
   void ReadEndpoints(const IpvsService::Family& from, IpvsPort& port);
+  // Fills reals_ alone.
+  void ReadRealServers(const IpvsService::Family& from, const IpvsPort& port);
   void MakeClaims(IpFamily family, IpvsPort& port);
   void ClaimNodePort(const FamilyState& state, IpvsPort& port);
   void ClaimLoadBalancers(const FamilyState& state, IpvsPort& port);
   void ChangeEndpoints(IpFamily family, const IpvsService::Family& from,
                        IpvsPort& port);
-  // Enters into, and takes out of, the tables.
+  // Enters into, and takes out of, the tables. For the first, ReadEndpoints()
+  // was called last for this port.
   void Enter(IpFamily family, IpvsPort& port);
   void Leave(IpFamily family, IpvsPort& port);
 
   void Claim(IpvsPort& port, uint32_t claim);
   void Unclaim(IpvsPort& port, uint32_t claim);
-  // Writes what the claimants of `key` want into `servers`.
+  // Writes what the claimants of `key` want into `servers`. reals_ must be
+  // those of the last claimant.
   void Settle(const ipvs::ServiceKey& key, const Claimants& claimants);
   void Program(const Claimant& owner, ipvs::VirtualServer& server) const;
   void AddMember(IpFamily family, KubeSet set, const KubeSetMember& member);
@@ -153,15 +170,37 @@ class IpvsState {
   std::vector<IpPrefix> excluded_;
   HintSets zone_hints_;
   HintSets node_hints_;
-  absl::flat_hash_map<std::string, std::unique_ptr<IpvsService>> services_;
+  struct KeyHash {
+    using is_transparent = void;
+    size_t operator()(absl::string_view key) const { return absl::HashOf(key); }
+    size_t operator()(const IpvsService* s) const {
+      return absl::HashOf(absl::string_view(s->key));
+    }
+  };
+  struct KeyEq {
+    using is_transparent = void;
+    static absl::string_view Key(absl::string_view key) { return key; }
+    static absl::string_view Key(const IpvsService* s) { return s->key; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Key(a) == Key(b);
+    }
+  };
+
+  // What is made by loading; it is the owner of what the following points to.
+  Arena arena_;
+  Pool<IpvsService> service_pool_{&arena_};
+  Pool<IpvsPort> port_pool_{&arena_};
+  absl::flat_hash_set<IpvsService*, KeyHash, KeyEq> services_;
   // The service of each slice: its label may change.
-  absl::flat_hash_map<std::string, std::string> service_of_slice_;
+  absl::flat_hash_map<std::string, IpvsService*> service_of_slice_;
   absl::flat_hash_map<ipvs::ServiceKey, Claimants> claimants_;
   IpvsJournal journal_;
   bool journaling_ = false;
   // Scratch memory.
   EndpointList list_;
   SelectedEndpoints selected_;
+  IpvsRealServers reals_;
   CompactSlice compact_;
 };
 

@@ -1,5 +1,6 @@
 #include "k8sdns/proxy/text_sink.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "k8sdns/proxy/ruleset_sink.h"
@@ -17,6 +18,16 @@ absl::string_view ProbabilityTexts::Get(uint32_t n) {
     texts_.push_back(text);
   }
   return {texts_[n].data(), 13};
+}
+
+void TextBuffer::Grow(size_t size) {
+  const size_t used = this->size();
+  // A string that was cut to its text last time needs a little more than that:
+  // clearing all of its capacity would cost as much as the work.
+  const size_t needed = used + size + 65536;
+  out_.resize(needed <= out_.capacity() ? needed : std::max(needed, used * 2));
+  at_ = out_.data() + used;
+  limit_ = out_.data() + out_.size();
 }
 
 void TextSink::ConntrackState(uint32_t states, bool invert) {
@@ -49,10 +60,16 @@ void TextSink::ConntrackState(uint32_t states, bool invert) {
 // written by hand may.
 void TextSink::Remember(absl::string_view text) {
   name_ = text;
-  escaped_name_.clear();
-  for (char c : text) {
-    if (c == '"' || c == '\'' || c == '\\') escaped_name_.push_back('\\');
-    escaped_name_.push_back(c);
+  bool plain = true;
+  for (char c : text) plain &= c != '"' && c != '\'' && c != '\\';
+  if (plain) {
+    escaped_name_.assign(text.data(), text.size());
+  } else {
+    escaped_name_.clear();
+    for (char c : text) {
+      if (c == '"' || c == '\'' || c == '\\') escaped_name_.push_back('\\');
+      escaped_name_.push_back(c);
+    }
   }
   name_size_ = escaped_name_.size();
   escaped_name_.append(EndpointList::kPadding, '\0');

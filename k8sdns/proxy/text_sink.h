@@ -5,7 +5,6 @@
 #ifndef K8SDNS_PROXY_TEXT_SINK_H_
 #define K8SDNS_PROXY_TEXT_SINK_H_
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/netfilter/ops.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -30,7 +30,7 @@ class TextBuffer {
   TextBuffer& operator=(const TextBuffer&) = delete;
 
   // Makes room for `size` more bytes.
-  void Reserve(size_t size) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reserve(size_t size) {
     if (static_cast<size_t>(limit_ - at_) < size) Grow(size);
   }
   // The following need room that was reserved.
@@ -39,9 +39,21 @@ class TextBuffer {
     std::memcpy(at_, text, N - 1);
     at_ += N - 1;
   }
-  void Put(absl::string_view text) {
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
+  // Mostly a few characters, for which a call would cost more than the copy.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Put(absl::string_view text) {
+    const size_t size = text.size();
+    if (size >= 16 && size <= 32) {
+      CopyEnds<16>(text.data(), size);
+    } else if (size > 32) {
+      std::memcpy(at_, text.data(), size);
+    } else if (size >= 8) {
+      CopyEnds<8>(text.data(), size);
+    } else if (size >= 4) {
+      CopyEnds<4>(text.data(), size);
+    } else {
+      for (size_t i = 0; i < size; ++i) at_[i] = text[i];
+    }
+    at_ += size;
   }
   char* Claim(size_t size) {
     char* at = at_;
@@ -86,16 +98,16 @@ class TextBuffer {
   void Finish() { out_.resize(size()); }
 
  private:
-  void Grow(size_t size) {
-    const size_t used = this->size();
-    // A string that was cut to its text last time needs a little more than
-    // that: clearing all of its capacity would cost as much as the work.
-    const size_t needed = used + size + 65536;
-    out_.resize(needed <= out_.capacity() ? needed
-                                          : std::max(needed, used * 2));
-    at_ = out_.data() + used;
-    limit_ = out_.data() + out_.size();
+  // Both ends of N..2N bytes.
+  template <size_t N>
+  void CopyEnds(const char* text, size_t size) {
+    char ends[2][N];
+    std::memcpy(ends[0], text, N);
+    std::memcpy(ends[1], text + size - N, N);
+    std::memcpy(at_, ends[0], N);
+    std::memcpy(at_ + size - N, ends[1], N);
   }
+  void Grow(size_t size);
 
   std::string& out_;
   char* at_;
@@ -348,7 +360,7 @@ class TextSink {
                              static_cast<uint32_t>(at - begin)};
     hole_end_ = at + size;
   }
-  void PutChain(const ChainRef& chain) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void PutChain(const ChainRef& chain) {
     // Most names have a prefix of nine characters.
     if (chain.prefix.size() == 9) {
       std::memcpy(out_.Claim(9), chain.prefix.data(), 9);
@@ -398,7 +410,7 @@ class TextSink {
   // A text from the input, between quotes: mostly the name of the port that the
   // rules before were of, so that it is escaped once. Names must not change
   // while the sink is there.
-  void PutName(absl::string_view text) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void PutName(absl::string_view text) {
     if (text.empty()) return;
     if (text.data() != name_.data() || text.size() != name_.size()) {
       Remember(text);
