@@ -362,9 +362,9 @@ std::string RandomServices(bool v6, std::mt19937& random) {
     absl::StrAppend(&rules, "-A SERVICES ", key, " -m comment --comment c -j ",
                     name, "\n");
     if (random() % 4 != 0) {
-      absl::StrAppend(&rules, "-A ", name, random() % 3 == 0 ? " -s " : " ! -s ",
-                      net, 5, host, " ", key, " -j ",
-                      now_and_then() ? "OTHER" : "MARKS", "\n");
+      absl::StrAppend(&rules, "-A ", name,
+                      random() % 3 == 0 ? " -s " : " ! -s ", net, 5, host, " ",
+                      key, " -j ", now_and_then() ? "OTHER" : "MARKS", "\n");
     }
     const size_t endpoints = 1 + random() % 5;
     for (size_t e = 1; e <= endpoints; ++e) {

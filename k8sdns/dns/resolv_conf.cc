@@ -23,9 +23,10 @@ constexpr std::array<NamedLibrary, 5> kLibraries = {{
 }};
 
 std::string NameServerText(const NameServer& server) {
-  std::string out = server.address.ToString();
-  if (!server.zone.empty()) absl::StrAppend(&out, "%", server.zone);
-  return out;
+  if (server.zone.empty()) return server.address.ToString();
+  // An IPv4 address has a zone only if it was written as an IPv6 one.
+  return absl::StrCat(server.address.is_v4() ? "::ffff:" : "",
+                      server.address.ToString(), "%", server.zone);
 }
 
 }  // namespace

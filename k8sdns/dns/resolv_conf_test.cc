@@ -11,6 +11,7 @@ namespace k8sdns::dns {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr Library kGlibc = Library::kGlibc2_36;
@@ -216,6 +217,17 @@ TEST(ResolvConf, AnUnknownZoneLeavesAServerThatCannotBeReached) {
   EXPECT_TRUE(Read(kGlibc, text).servers[0].bad_zone);
   EXPECT_THAT(Servers(Read(kMusl, text)), ElementsAre("127.0.0.1"));
   EXPECT_TRUE(Read(kGo, text).servers[0].bad_zone);
+}
+
+// "1.2.3.4%eth0" would not be read back.
+TEST(ResolvConf, AMappedAddressKeepsItsZoneInPrint) {
+  const std::string text = "nameserver ::ffff:1.2.3.4%eth9\n";
+  for (const Library library : {kGlibc, kGo}) {
+    const auto settings = Read(library, text);
+    ASSERT_EQ(settings.servers.size(), 1u);
+    EXPECT_THAT(settings.ToString(), HasSubstr(text));
+    EXPECT_EQ(Read(library, settings.ToString()).servers.size(), 1u);
+  }
 }
 
 TEST(ResolvConf, GoSkipsTheRootInASearchList) {

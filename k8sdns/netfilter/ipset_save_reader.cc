@@ -586,8 +586,9 @@ bool FileReader::WholeSet(Command command, const Words& words) {
   if (command == Command::kRename) {
     if (other != nullptr) return Fail("set `", to, "' exists already");
     if (is_member(set->name)) return Fail("set is in use");
-    index_[to] = std::move(index_[set->name]);
+    Index moved = std::move(index_[set->name]);
     index_.erase(set->name);
+    index_[to] = std::move(moved);
     set->name = to;
     return true;
   }
@@ -597,7 +598,11 @@ bool FileReader::WholeSet(Command command, const Words& words) {
   }
   std::swap(*set, *other);
   std::swap(set->name, other->name);
-  std::swap(index_[set->name], index_[to]);
+  // One at a time: a new entry may move the others.
+  Index first = std::move(index_[set->name]);
+  Index second = std::move(index_[to]);
+  index_[set->name] = std::move(second);
+  index_[to] = std::move(first);
   return true;
 }
 

@@ -48,6 +48,30 @@ TEST(IpsetSave, DefaultsAndSpellings) {
             "add s 10.1.2.3,tcp:81\n");
 }
 
+// What a set holds goes with it: it is there already under the new name, and
+// not under the old one. (libFuzzer found the table of it moving underfoot.)
+TEST(IpsetSave, ElementsFollowSwapAndRename) {
+  const std::string sets =
+      "create s hash:ip\ncreate t hash:ip\nadd s 10.0.0.1\nadd s 10.0.0.2\n";
+  EXPECT_THAT(Again(sets + "swap s t\nadd t 10.0.0.1\n"),
+              HasSubstr("10.0.0.1 is in set t already"));
+  EXPECT_THAT(Again(sets + "swap s t\nadd s 10.0.0.1\n"),
+              HasSubstr("add s 10.0.0.1\n"));
+  EXPECT_THAT(Again(sets + "rename s u\nadd u 10.0.0.1\n"),
+              HasSubstr("10.0.0.1 is in set u already"));
+  EXPECT_THAT(Again(sets + "rename s u\ncreate s hash:ip\nadd s 10.0.0.1\n"),
+              HasSubstr("add s 10.0.0.1\n"));
+  // Sets without a table yet, many enough that it grows.
+  std::string many;
+  for (int i = 0; i < 20; ++i) {
+    many += "create n" + std::to_string(i) + " hash:ip\n";
+  }
+  for (int i = 0; i < 20; i += 2) {
+    many += "swap n" + std::to_string(i) + " n" + std::to_string(i + 1) + "\n";
+  }
+  EXPECT_THAT(Again(many), HasSubstr("create n19 hash:ip"));
+}
+
 TEST(IpsetSave, ErrorsNameTheLine) {
   EXPECT_THAT(Again("create s hash:nosuch\n"), HasSubstr("line 1"));
   EXPECT_THAT(Again("create s hash:ip\ncreate s hash:ip\n"),
