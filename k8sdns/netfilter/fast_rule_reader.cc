@@ -441,7 +441,7 @@ void FastRuleReader::Reset(Table* table) {
   chain_ = kNone;
   chain_name_ = absl::string_view();
   comment_ = absl::string_view();
-  chain_of_.clear();
+  run_count_ = 0;
   NoteNewChain();
 }
 
@@ -481,7 +481,6 @@ const char* FastRuleReader::Read(const char* p, const char* safe_end,
     const Preview& near = previews[(i + kNear) % kPreviews];
     strings_->PrefetchText(near.comment_id);
     strings_->PrefetchText(near.name_id);
-    PrefetchChain(near.name_id);
     preview_ = &previews[i % kPreviews];
     if (*p == '-') {
       if (most == 0) return p;
@@ -555,11 +554,20 @@ const char* FastRuleReader::ReadChain(const char* p) {
     table_->AddNewChain(id);
     return end + 9;
   }
-  const ChainId chain = table_->AddNewChain(id);
-  if (chain_of_.empty()) first_name_ = id;
-  while (chain_of_.size() < id - first_name_) chain_of_.push_back(kNone);
-  chain_of_.push_back(chain);
+  NoteDeclared(id, table_->AddNewChain(id));
   return end + 9;
+}
+
+void FastRuleReader::NoteDeclared(StringId name, ChainId chain) {
+  if (run_count_ > 0) {
+    Run& last = runs_[run_count_ - 1];
+    if (name == StringId{last.name + last.size} &&
+        chain == last.chain + last.size) {
+      ++last.size;
+      return;
+    }
+  }
+  if (run_count_ < kMostRuns) runs_[run_count_++] = {name, chain, 1};
 }
 
 bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
@@ -567,10 +575,13 @@ bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
   if (name.empty()) return false;
   *id = strings_->Find(name, HashOfName(name), CandidateOf(name));
   if (*id == 0) return false;
-  const size_t at = StringId{*id - first_name_};  // wraps for smaller ones
-  if (at < chain_of_.size() && chain_of_[at] != kNone) {
-    *chain = chain_of_[at];
-    return true;
+  for (size_t i = 0; i < run_count_; ++i) {
+    const uint32_t at =
+        StringId{*id - runs_[i].name};  // wraps for smaller ones
+    if (at < runs_[i].size) {
+      *chain = runs_[i].chain + at;
+      return true;
+    }
   }
   const auto found = table_->FindChain(*id);
   if (!found || table_->policy(*found) != Table::Policy::kNone) return false;

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "k8sdns/netfilter/call_graph.h"
@@ -65,10 +64,7 @@ class FastRuleReader {
   // The chain of a name after -j, with the name's id. False: no such
   // user-defined chain.
   bool FindCallee(absl::string_view name, StringId* id, ChainId* chain) const;
-  void PrefetchChain(StringId name) const {
-    const size_t at = StringId{name - first_name_};
-    if (at < chain_of_.size()) __builtin_prefetch(chain_of_.data() + at);
-  }
+  void NoteDeclared(StringId name, ChainId chain);
   StringId InternComment(absl::string_view text);
   // What the preview knows of a name.
   uint64_t HashOfName(absl::string_view name) const {
@@ -90,10 +86,18 @@ class FastRuleReader {
   ChainId chain_ = kNone;
   absl::string_view comment_;
   StringId comment_id_ = 0;
-  // The chains that were declared here, by their names' ids.
-  StringId first_name_ = 0;
+  // Chains that were declared one after another, with names that were new: the
+  // ids of both count together. Few tables have more than a few such runs; the
+  // chains of others are looked up in the table.
+  struct Run {
+    StringId name = 0;  // of the first
+    ChainId chain = 0;
+    uint32_t size = 0;
+  };
+  static constexpr size_t kMostRuns = 8;
+  Run runs_[kMostRuns];
+  size_t run_count_ = 0;
   const Preview* preview_ = nullptr;  // of the line that is read
-  std::vector<uint32_t> chain_of_;
 };
 
 }  // namespace k8sdns::netfilter

@@ -1,5 +1,7 @@
 #include "k8sdns/netfilter/iptables_save.h"
 
+#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -152,6 +154,59 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
     }
   }
   EXPECT_GT(read, 500);
+}
+
+// Two tables whose chains have some names in common, declared in any order and
+// called from anywhere, with comments that come back.
+std::string RandomDump(std::mt19937& random) {
+  const auto chain = [&] {
+    const auto n = random() % 60;
+    return n < 3 ? absl::StrCat("X", n) : absl::StrCat("KUBE-SEP-XY", 100 + n);
+  };
+  const auto comment = [&] {
+    return absl::StrCat("\"ns-", random() % 9, "/svc:http", random() % 40,
+                        "\"");
+  };
+  std::string text;
+  for (const char* table : {"filter", "nat"}) {
+    absl::StrAppend(&text, "*", table, "\n");
+    std::set<std::string> declared;
+    for (int i = random() % 80; i > 0; --i) {
+      const std::string name = chain();
+      if (declared.insert(name).second || random() % 400 == 0) {
+        absl::StrAppend(&text, ":", name, " - [0:", random() % 3 / 2, "]\n");
+      }
+    }
+    if (declared.empty()) absl::StrAppend(&text, ":", chain(), " - [0:0]\n");
+    const std::vector<std::string> names(declared.begin(), declared.end());
+    for (int i = random() % 200; i > 0 && !names.empty(); --i) {
+      // Callers before callees: no loops.
+      const size_t from = random() % names.size();
+      const size_t to = from + random() % (names.size() - from);
+      absl::StrAppend(&text, "-A ", names[from], " -s 10.0.0.", random() % 256,
+                      "/32 -m comment --comment ", comment(), " -j ",
+                      to == from ? "RETURN" : names[to], "\n");
+    }
+    absl::StrAppend(&text, "COMMIT\n");
+  }
+  return absl::StrCat(text, "# ", std::string(80, '-'), "\n");
+}
+
+TEST(ParseIptablesSave, FastDumpsAreTheSame) {
+  std::mt19937 random(1);
+  int read = 0;
+  for (int round = 0; round < 500; ++round) {
+    const std::string text = RandomDump(random);
+    ParseOptions slow;
+    slow.slow = true;
+    const auto fast = ParseIptablesSave(text, IpFamily::kIpv4);
+    const auto general = ParseIptablesSave(text, IpFamily::kIpv4, slow);
+    ASSERT_EQ(fast.status(), general.status()) << text;
+    if (!fast.ok()) continue;
+    ++read;
+    ASSERT_EQ(PrintIptablesSave(*fast), PrintIptablesSave(*general));
+  }
+  EXPECT_GT(read, 250);
 }
 
 TEST(PrintIptablesSave, QuotesAreEscapedWhereverTheyStand) {
