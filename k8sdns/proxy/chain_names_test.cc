@@ -1,6 +1,7 @@
 #include "k8sdns/proxy/chain_names.h"
 
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -34,6 +35,23 @@ TEST(ChainNames, AreTheSameForTextsOfAllSizesHoweverTheyAreCut) {
             "TLJHVWI4ORK3TJ62");
   EXPECT_EQ(ChainNamer(std::string(70, 'a'), Protocol::kTcp).OfPort().text(),
             "KXZI3NRVDXQVYZRA");
+}
+
+TEST(ChainNames, AreTheSameInABatchOfAnySize) {
+  for (size_t start : {1, 30, 60, 90}) {
+    const ChainNamer namer(std::string(start, 'n'), Protocol::kSctp);
+    std::vector<ChainHash> hashes(40);
+    {
+      ChainNameBatch batch(namer);
+      for (size_t i = 0; i < hashes.size(); ++i) {
+        batch.Add(std::string(i, 'e'), &hashes[i]);
+        if (i == 5) batch.Flush();
+      }
+    }
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      EXPECT_EQ(hashes[i], namer.OfEndpoint(std::string(i, 'e'))) << i;
+    }
+  }
 }
 
 }  // namespace

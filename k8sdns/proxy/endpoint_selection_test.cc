@@ -1,8 +1,12 @@
 #include "k8sdns/proxy/endpoint_selection.h"
 
+#include <algorithm>
+#include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -176,6 +180,39 @@ TEST_F(EndpointSelectionTest, WhatCannotBeUsedIsAFinding) {
             "(refused)");
   slice.address_type = AddressType::kIpv6;
   EXPECT_FALSE(reader_.ReadSlice(slice, compact));
+}
+
+// Both ways of merging give the same endpoints, in their own orders.
+TEST_F(EndpointSelectionTest, MergedByAddressTheyAreTheSame) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    slices_.clear();
+    const unsigned count = random() % 4;
+    for (unsigned s = 0; s < count; ++s) {
+      std::vector<std::string> endpoints;
+      const unsigned size = random() % 30;
+      for (unsigned i = 0; i < size; ++i) {
+        endpoints.push_back(absl::StrCat("10.0.", random() % 3, ".",
+                                         random() % 120,
+                                         random() % 3 == 0 ? " RSL" : " RS"));
+      }
+      AddSlice(endpoints);
+    }
+    EndpointList by_text, by_address;
+    MergeEndpoints(slices_, "http", Protocol::kTcp, TraitsOf(Dialect::kV1_30),
+                   by_text);
+    MergeEndpointsByAddress(slices_, "http", Protocol::kTcp, by_address);
+    const auto plain = [](const EndpointList& list) {
+      std::vector<std::tuple<IpAddress, uint16_t, uint8_t>> out;
+      for (const EndpointInfo& e : list.endpoints) {
+        out.emplace_back(e.address, e.port, e.flags);
+      }
+      return out;
+    };
+    auto expected = plain(by_text);
+    std::sort(expected.begin(), expected.end());
+    ASSERT_EQ(plain(by_address), expected);
+  }
 }
 
 // 1.14: no sorting, no deduplication, ready addresses only.

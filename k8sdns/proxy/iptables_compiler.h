@@ -16,10 +16,10 @@
 // its next full sync.
 //
 // Cost (benchmarks/compile_benchmark.cc, 100,000 endpoints): PrintTo() takes 2
-// to 2.5 times as long as a copy of its text, and Create() some four times as
-// long as PrintTo(). Nearly half of Create() is waiting for memory: objects lie
-// scattered, and what is kept is on fresh pages. Of the rest a fifth is SHA-256
-// and as much the allocation of many small blocks.
+// to 2.5 times as long as a copy of its text, and Create() three to four times
+// as long as PrintTo(). Nearly half of Create() is waiting for memory: objects
+// lie scattered. Of the rest, a quarter is SHA-256. What is made lies in an
+// arena; what later changes replace there is freed with the compiler.
 #ifndef K8SDNS_PROXY_IPTABLES_COMPILER_H_
 #define K8SDNS_PROXY_IPTABLES_COMPILER_H_
 

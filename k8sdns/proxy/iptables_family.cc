@@ -179,6 +179,9 @@ void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
   EndpointReader reader = Reader(findings);
   reader.arena = &arena_;
+  const size_t hash = absl::HashOf(absl::string_view(meta.namespace_),
+                                   absl::string_view(meta.name));
+  slice_owners_.prefetch(hash);
   CompactSlice compact;
   const auto service = reader.ReadSlice(slice, compact);
   if (!service || !IsWatched(meta, context_.traits)) return;
@@ -187,9 +190,7 @@ void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
     last_loaded_ = &StateOf(meta.namespace_, *service);
   }
   last_loaded_->slices.push_back(std::move(compact));
-  slice_owners_[absl::HashOf(absl::string_view(meta.namespace_),
-                             absl::string_view(meta.name))]
-      .push_back(last_loaded_);
+  slice_owners_[hash].push_back(last_loaded_);
 }
 
 void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,
