@@ -54,6 +54,14 @@ class CallGraph {
     return std::span(callees_).subspan(begin_[chain],
                                        end_[chain] - begin_[chain]);
   }
+  // Asks for the memory of callees(chain), in two steps with time between.
+  void PrefetchPlace(ChainId chain) const {
+    __builtin_prefetch(begin_.data() + chain);
+    __builtin_prefetch(end_.data() + chain);
+  }
+  void PrefetchCallees(ChainId chain) const {
+    __builtin_prefetch(callees_.data() + begin_[chain]);
+  }
   // The hooks at which the rules that were read fast may be met.
   uint8_t hooks(ChainId chain) const { return hooks_[chain]; }
 
