@@ -262,9 +262,7 @@ void HintSets::SetOwn(absl::string_view own) {
 
 std::optional<absl::string_view> EndpointReader::ReadSlice(
     const EndpointSlice& slice, CompactSlice& out) const {
-  const AddressType wanted =
-      family == IpFamily::kIpv4 ? AddressType::kIpv4 : AddressType::kIpv6;
-  if (slice.address_type != wanted) return std::nullopt;
+  if (!IsOfFamily(slice)) return std::nullopt;
   const absl::string_view service = slice.ServiceName();
   if (service.empty()) {
     Report(

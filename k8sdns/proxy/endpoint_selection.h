@@ -94,6 +94,11 @@ struct EndpointReader {
   Findings* findings = nullptr;  // may be null
   Arena* arena = nullptr;        // for endpoints; null: the heap
 
+  bool IsOfFamily(const EndpointSlice& slice) const {
+    return slice.address_type == (family == IpFamily::kIpv4
+                                      ? AddressType::kIpv4
+                                      : AddressType::kIpv6);
+  }
   // Reads a slice of the reader's family into `out` (whose memory is reused)
   // and returns the name of its Service. Nothing if kube-proxy does not look at
   // this slice: another address type, no service label.

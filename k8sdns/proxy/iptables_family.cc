@@ -178,6 +178,7 @@ void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
 void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
   EndpointReader reader = Reader(findings);
+  if (!reader.IsOfFamily(slice)) return;
   reader.arena = &arena_;
   const size_t hash = absl::HashOf(absl::string_view(meta.namespace_),
                                    absl::string_view(meta.name));
