@@ -24,13 +24,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const std::string once = k8sdns::netfilter::PrintIpsetSave(*sets);
-  const auto again = k8sdns::netfilter::ParseIpsetSave(once, options);
   // `ipset save` prints names with blanks without quotes.
-  if (!again.ok()) {
-    for (const auto& set : sets->sets) {
-      if (set.name.find_first_of(" \t\"'\\") != std::string::npos) return 0;
-    }
+  for (const auto& set : sets->sets) {
+    if (set.name.find_first_of(" \t\"'\\") != std::string::npos) return 0;
   }
+  const auto again = k8sdns::netfilter::ParseIpsetSave(once, options);
   if (!again.ok() || k8sdns::netfilter::PrintIpsetSave(*again) != once) {
     std::fprintf(stderr, "%s\n", again.status().ToString().c_str());
     std::fwrite(once.data(), 1, once.size(), stderr);
