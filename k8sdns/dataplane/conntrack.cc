@@ -67,8 +67,7 @@ Conntrack::Found Conntrack::Find(const Tuple& tuple, int64_t now_us) const {
 uint32_t Conntrack::FindSource(const Tuple& tuple, uint32_t hash) const {
   return by_source_.Find(hash, [&](uint32_t slot) {
     const Tuple& other = slots_[slot].flow.tuples[0];
-    return other.src_port == tuple.src_port &&
-           other.protocol == tuple.protocol && other.src == tuple.src;
+    return other.SameSource(tuple);
   });
 }
 
@@ -331,6 +330,8 @@ void Conntrack::Flush() {
 
 void Conntrack::Reserve(size_t flows) {
   slots_.reserve(flows);
+  free_.reserve(flows);
+  pending_.reserve(16);  // of one packet
   by_tuple_.Reserve(2 * flows);
   by_source_.Reserve(flows);
 }

@@ -3,18 +3,8 @@
 #include "absl/random/distributions.h"
 
 namespace k8sdns::dataplane {
-namespace {
 
-constexpr uint32_t kOne = uint32_t{1} << 31;
-
-}  // namespace
-
-bool Decisions::Chance(uint32_t numerator) {
-  if (numerator == 0) return false;
-  if (numerator >= kOne) return true;
-  if (generator_) {
-    return absl::Uniform<uint32_t>(*generator_, 0, kOne) < numerator;
-  }
+bool Decisions::EnumerateChance(uint32_t numerator) {
   const double p = static_cast<double>(numerator) / kOne;
   if (at_ == draws_.size()) draws_.push_back({0, 2, p, true});
   const Draw& draw = draws_[at_++];

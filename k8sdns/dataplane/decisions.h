@@ -31,7 +31,17 @@ class Decisions {
 
   // True with probability numerator / 2^31, as `-m statistic --mode random`
   // compares 31 random bits with its threshold.
-  bool Chance(uint32_t numerator);
+  bool Chance(uint32_t numerator) {
+    if (numerator == 0) return false;
+    if (numerator >= kOne) return true;
+    if (!generator_) return EnumerateChance(numerator);
+    // Two draws of 31 bits come of one call of the generator.
+    if (!has_bits_) bits_ = (*generator_)();
+    const auto drawn = static_cast<uint32_t>(bits_) & (kOne - 1);
+    bits_ >>= 32;
+    has_bits_ = !has_bits_;
+    return drawn < numerator;
+  }
   // One of 0..count-1, all equally likely. count >= 1.
   uint32_t Pick(uint32_t count);
 
@@ -46,6 +56,10 @@ class Decisions {
   bool Next();
 
  private:
+  static constexpr uint32_t kOne = uint32_t{1} << 31;
+
+  bool EnumerateChance(uint32_t numerator);
+
   struct Draw {
     uint32_t taken;
     uint32_t count;
@@ -54,6 +68,8 @@ class Decisions {
   };
 
   std::optional<absl::BitGenRef> generator_;
+  uint64_t bits_ = 0;      // of the generator, that are not used up
+  bool has_bits_ = false;  // 32 of them
   std::vector<Draw> draws_;
   size_t at_ = 0;  // the next draw of the current run
 };

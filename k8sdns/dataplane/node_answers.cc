@@ -293,7 +293,7 @@ void PacketWalk::SendAnswer(const Item& about, Answer answer, bool decides) {
     outcome_.verdict.kind = Verdict::kReject;
     outcome_.verdict.reason = AnswerName(header);
   }
-  Output(std::move(item));
+  Output(item);
 }
 
 }  // namespace k8sdns::dataplane

@@ -43,15 +43,32 @@ bool NeedsConntrack(const netfilter::Ruleset& rules) {
   return false;
 }
 
-Outcome Run(const NodeTables& tables, const Arrival& arrival, bool traced,
-            NodeState& state, Decisions& decisions) {
-  PacketWalk walk(tables, state, decisions, traced);
+// Back to a new outcome, keeping the room of its strings and trace.
+void Reset(Outcome& outcome) {
+  outcome.verdict.kind = Verdict::kDrop;
+  outcome.verdict.reason.clear();
+  outcome.verdict.rule.clear();
+  outcome.local = false;
+  outcome.out.clear();
+  outcome.packet = NodePacket();
+  outcome.mark = 0;
+  outcome.drawn_first_port = outcome.drawn_last_port = 0;
+  outcome.answer_source.reset();
+  outcome.send_error.clear();
+  outcome.sent_source.reset();
+  outcome.trace.clear();
+}
+
+// `outcome` is as it was made.
+void Run(const NodeTables& tables, const Arrival& arrival, bool traced,
+         NodeState& state, Decisions& decisions, Outcome& outcome) {
+  PacketWalk walk(tables, state, decisions, traced, outcome);
   if (arrival.interface.empty()) {
     return walk.Send(arrival.packet, arrival.has_source, arrival.mark,
                      arrival.credentials ? &*arrival.credentials : nullptr);
   }
   const DeviceIndex device = tables.routing.FindDevice(arrival.interface);
-  if (device == kNoDevice || !tables.routing.device(device).up) return {};
+  if (device == kNoDevice || !tables.routing.device(device).up) return;
   return walk.Receive(arrival.packet, device, arrival.mark,
                       arrival.source_mac ? &*arrival.source_mac : nullptr);
 }
@@ -78,8 +95,11 @@ NodeDataplane::NodeDataplane(const NodeConfig& config,
   tables->conntrack.tcp.be_liberal =
       config.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", 0) != 0;
   for (int i = 0; i < 2; ++i) {
-    tables->conntrack_used[i] = tables->matchers[i] != nullptr &&
-                                NeedsConntrack(tables->matchers[i]->rules());
+    if (tables->matchers[i] == nullptr) continue;
+    const netfilter::Ruleset& rules = tables->matchers[i]->rules();
+    tables->rules[i] = &rules;
+    tables->has_nat[i] = rules.table(netfilter::TableId::kNat) != nullptr;
+    tables->conntrack_used[i] = NeedsConntrack(rules);
   }
   tables->ipvs = IpvsOptions::Of(config);
   tables_ = std::move(tables);
@@ -118,7 +138,7 @@ std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
       branches.push_back(std::move(branch));
       break;
     }
-    branch.outcome = Run(*tables_, arrival, traced, branch.after, decisions);
+    Run(*tables_, arrival, traced, branch.after, decisions, branch.outcome);
     branch.probability = decisions.probability();
     seen += branch.probability;
     branches.push_back(std::move(branch));
@@ -128,8 +148,17 @@ std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
 
 Outcome NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
                               bool traced) {
+  Outcome outcome;
   Decisions decisions(generator);
-  return Run(*tables_, arrival, traced, state_, decisions);
+  Run(*tables_, arrival, traced, state_, decisions, outcome);
+  return outcome;
+}
+
+void NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
+                           bool traced, Outcome& outcome) {
+  Reset(outcome);
+  Decisions decisions(generator);
+  Run(*tables_, arrival, traced, state_, decisions, outcome);
 }
 
 void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,
@@ -145,13 +174,16 @@ void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,
     for (int step = 0; step < RuleMatcher::kPrefetchSteps; ++step) {
       for (size_t i = 0; i < n; ++i) {
         const Packet& header = arrivals[begin + i].packet.header;
+        if (step == 0) {
+          state_.conntrack.Prefetch(Tuple::Of(header).Hash());
+        }
         const auto& matcher = tables_->matchers[header.dst.is_v6() ? 1 : 0];
         if (matcher == nullptr) continue;
         cursors[i] = matcher->Prefetch(header, step, cursors[i]);
       }
     }
     for (size_t i = begin; i < begin + n; ++i) {
-      outcomes[i] = Sample(arrivals[i], generator, /*traced=*/false);
+      Sample(arrivals[i], generator, /*traced=*/false, outcomes[i]);
     }
   }
 }

@@ -69,14 +69,22 @@ class NodeDataplane {
   Outcome Sample(const Arrival& arrival, absl::BitGenRef generator,
                  bool traced = true);
 
+  // The same into an outcome that may be used again and again: nothing is
+  // allocated but what rules do (limit, recent, ...), room for more flows than
+  // there ever were (see Reserve()), and a trace longer than those before.
+  void Sample(const Arrival& arrival, absl::BitGenRef generator, bool traced,
+              Outcome& outcome);
+
   // Sample() of each arrival in turn, without traces, into the outcome of the
   // same index. Faster than one by one where rules do not fit in the caches.
-  // outcomes.size() >= arrivals.size().
+  // outcomes.size() >= arrivals.size(). Allocates no more than Sample() does.
   void SampleBatch(std::span<const Arrival> arrivals, absl::BitGenRef generator,
                    std::span<Outcome> outcomes);
 
   const NodeState& state() const { return state_; }
   NodeState& mutable_state() { return state_; }
+  // Makes room for so many flows at once: new ones allocate nothing then.
+  void Reserve(size_t flows) { state_.conntrack.Reserve(flows); }
   // Lets time pass.
   void Advance(int64_t microseconds) { state_.now_us += microseconds; }
   // Loads rules and sets anew: all that rules remember is gone.

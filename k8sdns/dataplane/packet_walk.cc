@@ -18,19 +18,19 @@ constexpr uint8_t kIcmp6TimeExceeded = 3;
 
 }  // namespace
 
-Outcome PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
-                            uint32_t mark, const MacAddress* source_mac) {
+void PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
+                         uint32_t mark, const MacAddress* source_mac) {
   Item item;
   item.transit.mark = mark;
   item.transit.source_mac = source_mac;
   item.transit.packet = packet;
   item.observed = true;
-  Input(std::move(item), device);
-  return Finish();
+  Input(item, device);
+  Finish();
 }
 
-Outcome PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark,
-                         const SocketCredentials* credentials) {
+void PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark,
+                      const SocketCredentials* credentials) {
   Item item;
   item.transit.mark = mark;
   item.observed = true;
@@ -53,32 +53,27 @@ Outcome PacketWalk::Send(NodePacket packet, bool has_source, uint32_t mark,
     outcome_.sent_source = item.route.source;
   }
   item.transit.packet = packet;
-  Output(std::move(item));
-  return Finish();
+  Output(item);
+  Finish();
 }
 
-Outcome PacketWalk::Finish() {
+void PacketWalk::Finish() {
   RunLoopback();
   state_.conntrack.ForgetUnconfirmed();
   if (outcome_.verdict.kind == Verdict::kReject && !answered_) {
     outcome_.verdict = Verdict();
     outcome_.answer_source.reset();
   }
-  return std::move(outcome_);
 }
 
 void PacketWalk::RunLoopback() {
   while (next_loopback_ < loopback_.size() && packets_ < kMaxPackets) {
     Item item = std::move(loopback_[next_loopback_++]);
-    Input(std::move(item), kLoopback);
+    Input(item, kLoopback);
   }
 }
 
-const RuleMatcher* PacketWalk::MatcherFor(const Item& item) const {
-  return node_.matchers[item.transit.packet.header.dst.is_v6() ? 1 : 0].get();
-}
-
-void PacketWalk::Input(Item item, DeviceIndex device) {
+void PacketWalk::Input(Item& item, DeviceIndex device) {
   ++packets_;
   const Packet& header = item.transit.packet.header;
   if (header.dst.is_v6() && device != kLoopback &&
@@ -135,7 +130,7 @@ void PacketWalk::Deliver(Item& item, bool broadcast) {
   if (!node_.has_listeners) AnswerLikeHost(item);
 }
 
-void PacketWalk::Output(Item item) {
+void PacketWalk::Output(Item& item) {
   ++packets_;
   if (!LocalOut(item)) return;
   Postrouting(item, kNoDevice, item.route.device, item.route.gateway);
@@ -194,8 +189,7 @@ bool PacketWalk::LocalOut(Item& item) {
     if (!Reroute(item)) return false;
   }
   if (!RunNat(Hook::kOutput, item, kNoDevice, out)) return false;
-  if (MatcherFor(item) != nullptr &&
-      MatcherFor(item)->rules().table(TableId::kNat) != nullptr) {
+  if (node_.has_nat[FamilyOf(item)]) {
     const Tracking& tracking = item.transit.tracking;
     const Flow* flow = state_.conntrack.flow(tracking.flow);
     const int direction = tracking.direction();
@@ -230,10 +224,15 @@ bool PacketWalk::Reroute(Item& item) {
 bool PacketWalk::RunTable(TableId table, Hook hook, Item& item, DeviceIndex in,
                           DeviceIndex out,
                           const std::optional<IpAddress>& gateway) {
-  const RuleMatcher* matcher = MatcherFor(item);
-  if (matcher == nullptr) return true;
-  RuleContext context{matcher->rules(), node_.routing, node_.conntrack,
-                      state_,           decisions_,    item.transit};
+  const int family = FamilyOf(item);
+  const RuleMatcher* matcher = node_.matchers[family].get();
+  if (matcher == nullptr ||
+      !matcher->Acts(table, hook, traced_ && item.observed)) {
+    return true;
+  }
+  RuleContext context{*node_.rules[family], node_.routing,
+                      node_.conntrack,      state_,
+                      decisions_,           item.transit};
   context.hook = hook;
   context.table = table;
   context.in_device = in;
@@ -271,10 +270,7 @@ void PacketWalk::Track(Item& item) {
 
 bool PacketWalk::RunNat(Hook hook, Item& item, DeviceIndex in, DeviceIndex out,
                         const std::optional<IpAddress>& gateway) {
-  const RuleMatcher* matcher = MatcherFor(item);
-  if (matcher == nullptr || matcher->rules().table(TableId::kNat) == nullptr) {
-    return true;
-  }
+  if (!node_.has_nat[FamilyOf(item)]) return true;
   const Tracking tracking = item.transit.tracking;
   Flow* flow = state_.conntrack.flow(tracking.flow);
   if (flow == nullptr) return true;
@@ -338,7 +334,10 @@ void PacketWalk::EndDropped(const Item& item) {
 
 void PacketWalk::EndDropped(const Item& item, RouteError error) {
   EndDropped(item);
-  if (item.observed) outcome_.send_error = std::string(RouteErrorName(error));
+  if (item.observed) {
+    const absl::string_view name = RouteErrorName(error);
+    outcome_.send_error.assign(name.data(), name.size());
+  }
 }
 
 void PacketWalk::EndUnknown(const Item& item, const TableVerdict& verdict) {

@@ -34,23 +34,31 @@ struct NodeTables {
   bool conntrack_used[2] = {false, false};
   // IPv4, IPv6; nullptr: no rules.
   std::shared_ptr<const RuleMatcher> matchers[2];
+  // By family: the rules of that matcher, and whether it has a nat table.
+  const netfilter::Ruleset* rules[2] = {nullptr, nullptr};
+  bool has_nat[2] = {false, false};
 };
 
 class PacketWalk {
  public:
-  // All must outlive the walk. Without `traced` outcomes have no trace.
+  // All must outlive the walk. `outcome` is as it was made; without `traced`
+  // it gets no trace.
   PacketWalk(const NodeTables& node, NodeState& state, Decisions& decisions,
-             bool traced)
-      : node_(node), state_(state), decisions_(decisions), traced_(traced) {}
+             bool traced, Outcome& outcome)
+      : node_(node),
+        state_(state),
+        decisions_(decisions),
+        traced_(traced),
+        outcome_(outcome) {}
 
   // A packet that comes in by a device. `source_mac`: nullptr if not known.
-  Outcome Receive(const NodePacket& packet, DeviceIndex device,
-                  uint32_t mark = 0, const MacAddress* source_mac = nullptr);
+  void Receive(const NodePacket& packet, DeviceIndex device, uint32_t mark = 0,
+               const MacAddress* source_mac = nullptr);
   // A packet that a process of the node sends. Without `has_source` routing
   // chooses one; a source that is not the node's is kept, but not used for
   // routing. `credentials`: nullptr if not known.
-  Outcome Send(NodePacket packet, bool has_source, uint32_t mark = 0,
-               const SocketCredentials* credentials = nullptr);
+  void Send(NodePacket packet, bool has_source, uint32_t mark = 0,
+            const SocketCredentials* credentials = nullptr);
 
  private:
   // A packet under way.
@@ -71,10 +79,10 @@ class PacketWalk {
   };
 
   // The way of a packet. Each ends with one of the End functions.
-  void Input(Item item, DeviceIndex device);
+  void Input(Item& item, DeviceIndex device);
   void Forward(Item& item, const InputRoute& route);
   void Deliver(Item& item, bool broadcast);
-  void Output(Item item);
+  void Output(Item& item);
   void Postrouting(Item& item, DeviceIndex in, DeviceIndex out,
                    const std::optional<IpAddress>& gateway);
   void RunLoopback();
@@ -95,7 +103,9 @@ class PacketWalk {
   bool Confirm(Item& item);
   // False, and the packet is dropped with an error, if there is no route.
   bool Reroute(Item& item);
-  const RuleMatcher* MatcherFor(const Item& item) const;
+  static int FamilyOf(const Item& item) {
+    return item.transit.packet.header.dst.is_v6() ? 1 : 0;
+  }
 
   // ---- IPVS (ipvs_walk.cc) ----
   // A request at LOCAL_IN or LOCAL_OUT. False: the packet's way through this
@@ -125,13 +135,13 @@ class PacketWalk {
   void EndLeft(const Item& item, DeviceIndex out);
   void EndLocal(const Item& item);
   void NoteAnswer(const Item& item);
-  Outcome Finish();
+  void Finish();
 
   const NodeTables& node_;
   NodeState& state_;
   Decisions& decisions_;
   const bool traced_;
-  Outcome outcome_;
+  Outcome& outcome_;
   bool answered_ = false;       // the answer has got through
   std::vector<Item> loopback_;  // those before next_loopback_ are done
   size_t next_loopback_ = 0;

@@ -47,6 +47,15 @@ struct Tuple {
                                        static_cast<uint64_t>(protocol)));
   }
 
+  // Whether both are of the same client socket.
+  bool SameSource(const Tuple& other) const {
+    uint64_t words[4];
+    std::memcpy(words, src.bytes().data(), 16);
+    std::memcpy(words + 2, other.src.bytes().data(), 16);
+    return words[0] == words[2] && words[1] == words[3] &&
+           src.family() == other.src.family() && src_port == other.src_port &&
+           protocol == other.protocol;
+  }
   // All fields, in a few words.
   friend bool operator==(const Tuple& a, const Tuple& b) {
     static_assert(offsetof(Tuple, protocol) == kBytes - 1);
