@@ -442,6 +442,7 @@ void KubeDnsServer::AddAlias(const DnsQuestion& question,
 
 void KubeDnsServer::AddPorts(const DnsQuestion& question, const Lookup& lookup,
                              DnsResponse& response) const {
+  if (lookup.records.empty()) return;
   // All weigh 10, in hundredths of their sum.
   const double total = 10.0 * static_cast<double>(lookup.records.size());
   const uint16_t weight =
