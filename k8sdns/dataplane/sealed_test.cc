@@ -24,29 +24,14 @@ std::atomic<size_t> allocations;
 
 }  // namespace
 
-// Every form that does not ask for an alignment, so that no block of one
-// allocator is given back to another (AddressSanitizer's, say).
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size == 0 ? 1 : size);
-}
 void* operator new(size_t size) {
-  void* p = operator new(size, std::nothrow);
+  ++allocations;
+  void* p = std::malloc(size == 0 ? 1 : size);
   if (p == nullptr) std::abort();
   return p;
 }
-void* operator new[](size_t size) { return operator new(size); }
-void* operator new[](size_t size, const std::nothrow_t&) noexcept {
-  return operator new(size, std::nothrow);
-}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
 
 namespace k8sdns::dataplane {
 namespace {

@@ -53,6 +53,7 @@ class StringPool {
     return id;
   }
   void PrefetchText(StringId candidate) const {
+    if (candidate == 0) return;
     const char* text = text_.data() + offsets_[candidate];
     __builtin_prefetch(text);
     __builtin_prefetch(text + 32);  // most are not longer than two lines
