@@ -432,6 +432,33 @@ TEST(CliTest, GenerateIsReadBack) {
               HasSubstr("more than --max-memory 64"));
 }
 
+TEST(CliTest, SnapshotsAreReadLikeManifests) {
+  const Result made =
+      RunWords({"generate", "--services", "5", "--pods", "--output", "proto"});
+  ASSERT_EQ(made.code, kOk) << made.err;
+  const Result r = RunWords(
+      {"dig", "-f", "-", "svc-000003.ns-003.svc.cluster.local"}, made.out);
+  EXPECT_EQ(r.code, kOk) << r.err;
+  EXPECT_THAT(r.out, HasSubstr("A 10.96.0.14"));
+
+  // With manifests beside it.
+  const Result both = RunWords(
+      {"dig", "-f", kCluster, "-f", "-", "svc-000003.ns-003.svc.cluster.local"},
+      made.out);
+  EXPECT_THAT(both.out, HasSubstr("A 10.96.0.14")) << both.err;
+  const Result of_manifest =
+      RunWords({"dig", "-f", "-", "-f", kCluster,
+                "kube-dns.kube-system.svc.cluster.local"},
+               made.out);
+  EXPECT_THAT(of_manifest.out, HasSubstr("A 10.96.0.10")) << of_manifest.err;
+
+  const Result cut = RunWords({"dig", "-f", "-", "x"},
+                              made.out.substr(0, made.out.size() / 2));
+  EXPECT_EQ(cut.code, kError);
+  EXPECT_THAT(cut.err, HasSubstr("-: has control characters, so read as "
+                                 "protobuf: "));
+}
+
 // Bad manifests: exit code 2, the name of the input, nothing on the output.
 TEST(CliTest, BadManifestsAreNamed) {
   const struct {

@@ -12,7 +12,7 @@ inline constexpr Flag kClusterFlag = {
     'f',
     "FILE",
     "the cluster: what kubectl get svc,endpointslices,endpoints,pods,nodes "
-    "-A -o yaml (or json) prints",
+    "-A -o yaml (or json) prints, or what generate writes (protobuf too)",
     "",
     true};
 inline constexpr Flag kProxyConfigFlag = {"config", 'c', "FILE",

@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "k8sdns/cluster/endpoints_controller.h"
 #include "k8sdns/cluster/manifest_reader.h"
+#include "k8sdns/cluster/snapshot.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
 #include "k8sdns/netfilter/iptables_save.h"
 
@@ -63,6 +64,39 @@ void AddImpliedNamespaces(Cluster& cluster) {
   }
 }
 
+// Neither YAML nor JSON may hold control characters other than these three; a
+// snapshot begins with tags and lengths, which are such characters.
+bool IsSnapshot(absl::string_view bytes) {
+  const absl::string_view begin = bytes.substr(0, 4096);
+  return std::any_of(begin.begin(), begin.end(), [](unsigned char c) {
+    return c < ' ' && c != '\t' && c != '\n' && c != '\r';
+  });
+}
+
+template <typename T>
+void PutAll(const ObjectSet<T>& objects, Cluster& cluster) {
+  for (const T& object : objects) cluster.Put(object);
+}
+
+absl::Status ReadSnapshotInto(absl::string_view bytes, const std::string& file,
+                              Cluster& cluster) {
+  absl::StatusOr<Cluster> read = ReadSnapshot(bytes);
+  if (!read.ok()) {
+    return absl::Status(
+        read.status().code(),
+        absl::StrCat(file, ": has control characters, so read as protobuf: ",
+                     read.status().message()));
+  }
+  PutAll(read->services(), cluster);
+  PutAll(read->endpoint_slices(), cluster);
+  PutAll(read->endpoints(), cluster);
+  PutAll(read->pods(), cluster);
+  PutAll(read->nodes(), cluster);
+  PutAll(read->namespaces(), cluster);
+  PutAll(read->network_policies(), cluster);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadInput(const std::string& file,
@@ -100,7 +134,9 @@ absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
     for (const std::string& file : *expanded) {
       absl::StatusOr<std::string> text = ReadInput(file, streams);
       if (!text.ok()) return text.status();
-      const absl::Status status = ReadClusterInto(*text, file, cluster);
+      const absl::Status status = IsSnapshot(*text)
+                                      ? ReadSnapshotInto(*text, file, cluster)
+                                      : ReadClusterInto(*text, file, cluster);
       if (!status.ok()) return status;
     }
   }

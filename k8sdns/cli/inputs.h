@@ -26,7 +26,8 @@ namespace k8sdns::cli {
 absl::StatusOr<std::string> ReadInput(const std::string& file, Streams streams);
 
 // All manifests of `files`, which may be folders (their *.yaml, *.yml and
-// *.json, by name), as one cluster. Slices and Endpoints that the controllers
+// *.json, by name), as one cluster. A file with control characters is taken for
+// a protobuf snapshot (snapshot.h). Slices and Endpoints that the controllers
 // would have made and that the input lacks are derived.
 absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
                                     Streams streams);
