@@ -26,6 +26,7 @@
 #include <optional>
 #include <vector>
 
+#include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/dataplane/node_packet.h"
 #include "k8sdns/dataplane/slot_table.h"
 #include "k8sdns/dataplane/tcp_tracking.h"
@@ -181,7 +182,7 @@ class Conntrack {
     return id & ((FlowId{1} << kSlotBits) - 1);
   }
 
-  std::vector<Slot> slots_;
+  std::vector<Slot, LargePageAllocator<Slot>> slots_;
   std::vector<uint32_t> free_;
   // Flows that may have to go at the end of the packet.
   std::vector<FlowId> pending_;

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <vector>
 
+#include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/dataplane/service_chains.h"
 #include "k8sdns/net/packet.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -215,16 +216,16 @@ class RuleIndex {
   const uint16_t* base_ = nullptr;
   netfilter::StringId first_name_ = 0;
   // By name from first_name_ on; rules is kNone where there is no chain.
-  std::vector<Chain> by_name_;
+  std::vector<Chain, LargePageAllocator<Chain>> by_name_;
   std::array<const Chain*, 5> built_in_ = {};
   std::array<bool, 5> drops_ = {};
   const Chain* largest_ = nullptr;
   ServiceChains services_;
   std::vector<Lookup> lookups_;
   std::vector<Residue> residue_;
-  std::vector<Slot> slots_;
+  std::vector<Slot, LargePageAllocator<Slot>> slots_;
   uint64_t slot_mask_ = 0;
-  std::vector<Candidate> more_;
+  std::vector<Candidate, LargePageAllocator<Candidate>> more_;
 };
 
 }  // namespace k8sdns::dataplane

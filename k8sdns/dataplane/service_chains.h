@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "k8sdns/dataplane/decisions.h"
+#include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/net/packet.h"
 #include "k8sdns/netfilter/ruleset.h"
 
@@ -111,7 +112,7 @@ class ServiceChains {
 
   size_t address_words_;
   IpFamily family_;
-  std::vector<Line> lines_;
+  std::vector<Line, LargePageAllocator<Line>> lines_;
   Draft draft_;
 };
 

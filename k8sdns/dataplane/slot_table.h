@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "k8sdns/dataplane/large_page_allocator.h"
+
 namespace k8sdns::dataplane {
 
 class SlotTable {
@@ -100,7 +102,8 @@ class SlotTable {
     return kNowhere;
   }
   void Grow(size_t room) {
-    std::vector<uint64_t> old(std::bit_ceil(std::max<size_t>(room, 16)));
+    std::vector<uint64_t, LargePageAllocator<uint64_t>> old(
+        std::bit_ceil(std::max<size_t>(room, 16)));
     old.swap(entries_);
     mask_ = entries_.size() - 1;
     for (uint64_t entry : old) {
@@ -111,7 +114,8 @@ class SlotTable {
     }
   }
 
-  std::vector<uint64_t> entries_;  // a power of two of them, or none
+  std::vector<uint64_t, LargePageAllocator<uint64_t>>
+      entries_;  // a power of two of them, or none
   size_t mask_ = 0;
   size_t size_ = 0;
 };

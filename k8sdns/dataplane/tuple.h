@@ -5,7 +5,6 @@
 #ifndef K8SDNS_DATAPLANE_TUPLE_H_
 #define K8SDNS_DATAPLANE_TUPLE_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -49,30 +48,15 @@ struct Tuple {
 
   // Whether both are of the same client socket.
   bool SameSource(const Tuple& other) const {
-    uint64_t words[4];
-    std::memcpy(words, src.bytes().data(), 16);
-    std::memcpy(words + 2, other.src.bytes().data(), 16);
-    return words[0] == words[2] && words[1] == words[3] &&
-           src.family() == other.src.family() && src_port == other.src_port &&
+    return src == other.src && src_port == other.src_port &&
            protocol == other.protocol;
   }
-  // All fields, in a few words.
   friend bool operator==(const Tuple& a, const Tuple& b) {
-    static_assert(offsetof(Tuple, protocol) == kBytes - 1);
-    uint64_t difference = 0;
-    for (size_t at : {0, 8, 16, 24, static_cast<int>(kBytes) - 8}) {
-      uint64_t x;
-      uint64_t y;
-      std::memcpy(&x, reinterpret_cast<const char*>(&a) + at, sizeof(x));
-      std::memcpy(&y, reinterpret_cast<const char*>(&b) + at, sizeof(y));
-      difference |= x ^ y;
-    }
-    return difference == 0;
+    return ((a.src_port ^ b.src_port) | (a.dst_port ^ b.dst_port)) == 0 &&
+           a.dst == b.dst && a.src == b.src && a.protocol == b.protocol;
   }
 
  private:
-  static constexpr size_t kBytes = 39;  // then padding
-
   static uint64_t Mix(uint64_t a, uint64_t b) {
     const uint64_t h = (a ^ (a >> 29)) * 0xff51afd7ed558ccd + b;
     return (h ^ (h >> 32)) * 0xc4ceb9fe1a85ec53;

@@ -10,6 +10,7 @@
 #define K8SDNS_NET_IP_ADDRESS_H_
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -89,17 +90,40 @@ class IpAddress {
   // for kMaxTextSize bytes. Returns the end of what was written.
   char* WriteTo(char* out) const;
 
-  friend constexpr auto operator<=>(const IpAddress&,
-                                    const IpAddress&) = default;
+  // By family, then as numbers.
+  friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
+    const Words x = a.words();
+    const Words y = b.words();
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a.family_ == b.family_;
+  }
+  friend constexpr std::strong_ordering operator<=>(const IpAddress& a,
+                                                    const IpAddress& b) {
+    if (a.family_ != b.family_) return a.family_ <=> b.family_;
+    const Words x = a.words();
+    const Words y = b.words();
+    if (x[0] != y[0]) return Number(x[0]) <=> Number(y[0]);
+    return Number(x[1]) <=> Number(y[1]);
+  }
 
   template <typename H>
   friend H AbslHashValue(H h, const IpAddress& a) {
-    return H::combine(std::move(h), a.family_, a.bytes_);
+    const Words words = a.words();
+    return H::combine(std::move(h), a.family_, words[0], words[1]);
   }
 
  private:
-  IpFamily family_ = IpFamily::kIpv4;
+  using Words = std::array<uint64_t, 2>;  // as they lie in memory
+
+  constexpr Words words() const { return std::bit_cast<Words>(bytes_); }
+  static constexpr uint64_t Number(uint64_t word) {
+    if constexpr (std::endian::native == std::endian::big) return word;
+    return __builtin_bswap64(word);
+  }
+
+  // Before the family: copies are made of 16 bytes and 1, and words read right
+  // after them must not straddle the two (a stalled store forward).
   std::array<uint8_t, 16> bytes_ = {};
+  IpFamily family_ = IpFamily::kIpv4;
 };
 
 // A CIDR. Host bits are kept as given (kube-proxy and iptables treat them
