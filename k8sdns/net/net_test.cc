@@ -1,5 +1,9 @@
+#include <array>
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -45,6 +49,34 @@ TEST(IpAddressTest, Classes) {
   EXPECT_TRUE(IpAddress::Parse("0.0.0.0")->IsUnspecified());
   EXPECT_TRUE(IpAddress::Parse("ff02::1")->IsMulticast());
   EXPECT_TRUE(IpAddress::Parse("fe80::1")->IsLinkLocal());
+}
+
+TEST(IpAddressTest, OrderIsByFamilyAndThenByBytes) {
+  // Neighbours differ in one byte: every place of it, both families.
+  std::vector<IpAddress> sorted;
+  for (int place = 3; place >= 0; --place) {
+    sorted.push_back(IpAddress::V4(uint32_t{1} << (24 - 8 * place)));
+    sorted.push_back(IpAddress::V4(uint32_t{200} << (24 - 8 * place)));
+  }
+  for (int place = 15; place >= 0; --place) {
+    for (uint8_t value : {1, 200}) {
+      std::array<uint8_t, 16> bytes = {};
+      bytes[place] = value;
+      sorted.push_back(IpAddress::V6(bytes));
+    }
+  }
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    for (size_t j = 0; j < sorted.size(); ++j) {
+      EXPECT_EQ(sorted[i] < sorted[j], i < j) << i << " " << j;
+      EXPECT_EQ(sorted[i] > sorted[j], i > j) << i << " " << j;
+      EXPECT_EQ(sorted[i] == sorted[j], i == j) << i << " " << j;
+      EXPECT_EQ(absl::HashOf(sorted[i]) == absl::HashOf(sorted[j]), i == j);
+    }
+  }
+  // The same bytes in the other family are another address.
+  std::array<uint8_t, 16> ten = {10};
+  EXPECT_NE(IpAddress::V4(0x0A000000), IpAddress::V6(ten));
+  static_assert(IpAddress::V4(1) < IpAddress::V4(2));
 }
 
 TEST(IpPrefixTest, ContainsMasksAndOverlaps) {
