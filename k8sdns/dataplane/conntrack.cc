@@ -53,6 +53,27 @@ uint32_t Conntrack::FindEntry(const Tuple& tuple, uint32_t hash) const {
   });
 }
 
+uint32_t Conntrack::ReplyHash(Slot& slot) {
+  if (!slot.has_reply_hash) {
+    slot.hashes[1] = slot.flow.tuples[1].Hash();
+    slot.has_reply_hash = true;
+  }
+  return slot.hashes[1];
+}
+
+uint32_t Conntrack::FindEntry(Slot& slot, int direction) const {
+  if (slot.free_as_of[direction] == entries_made_) return SlotTable::kNone;
+  const uint32_t hash = direction == 0 ? slot.hashes[0] : ReplyHash(slot);
+  const uint32_t entry = FindEntry(slot.flow.tuples[direction], hash);
+  if (entry == SlotTable::kNone) slot.free_as_of[direction] = entries_made_;
+  return entry;
+}
+
+void Conntrack::MakeEntry(uint32_t hash, uint32_t entry) {
+  by_tuple_.Insert(hash, entry);
+  ++entries_made_;
+}
+
 Conntrack::Found Conntrack::ToFound(uint32_t entry, int64_t now_us) const {
   if (entry == SlotTable::kNone) return {};
   const Slot& slot = slots_[entry / 2];
@@ -81,12 +102,16 @@ Tracking Conntrack::Track(const NodePacket& packet,
   for (;;) {
     Tracking tracking;
     const uint32_t entry = FindEntry(tuple, hash);
+    if (entry == SlotTable::kNone && header.protocol == Protocol::kTcp &&
+        OpensTcp(header.tcp_flags)) {
+      return TrackOpening(packet, tuple, hash);
+    }
     const Found found = ToFound(entry, now_us);
     if (found.flow == 0) {
       if (entry != SlotTable::kNone) Kill(slots_[entry / 2].id);  // expired
       const std::optional<Tuple> reply = tuple.Inverse();
       if (!reply) return {};
-      tracking = {Create(tuple, hash, *reply), FlowState::kNew};
+      tracking = {Create(tuple, hash, *reply).id, FlowState::kNew};
     } else {
       const Flow& f = *flow(found.flow);
       tracking.flow = found.flow;
@@ -112,6 +137,18 @@ Tracking Conntrack::Track(const NodePacket& packet,
   }
 }
 
+// What Track() comes to for the usual new flow.
+Tracking Conntrack::TrackOpening(const NodePacket& packet, const Tuple& tuple,
+                                 uint32_t hash) {
+  Slot& slot = Create(
+      tuple, hash,
+      {tuple.dst, tuple.src, tuple.dst_port, tuple.src_port, tuple.protocol});
+  slot.free_as_of[0] = entries_made_;
+  const TcpResult result = TrackOpeningTcp(SegmentOf(packet), slot.flow.tcp);
+  slot.flow.expires_us = TcpTimeout(slot.flow.tcp, result) * kSecond;
+  return {slot.id, FlowState::kNew};
+}
+
 Tracking Conntrack::TrackIcmpError(const NodePacket& packet,
                                    int64_t now_us) const {
   if (!packet.quoted) return {};
@@ -127,8 +164,8 @@ Tracking Conntrack::TrackIcmpError(const NodePacket& packet,
                                            : FlowState::kRelated};
 }
 
-FlowId Conntrack::Create(const Tuple& tuple, uint32_t hash,
-                         const Tuple& reply) {
+Conntrack::Slot& Conntrack::Create(const Tuple& tuple, uint32_t hash,
+                                   const Tuple& reply) {
   size_t slot = slots_.size();
   if (free_.empty()) {
     slots_.emplace_back();
@@ -142,9 +179,8 @@ FlowId Conntrack::Create(const Tuple& tuple, uint32_t hash,
   s.flow.tuples[0] = tuple;
   s.flow.tuples[1] = reply;
   s.hashes[0] = hash;
-  s.hashes[1] = reply.Hash();
   pending_.push_back(id);
-  return id;
+  return s;
 }
 
 bool Conntrack::TrackProtocol(FlowId id, const NodePacket& packet,
@@ -234,10 +270,11 @@ bool Conntrack::Confirm(FlowId id, int64_t now_us) {
   Flow* f = flow(id);
   if (f == nullptr || (f->status & (kFlowConfirmed | kFlowDying))) return true;
   const uint32_t slot = static_cast<uint32_t>(SlotOf(id));
+  ReplyHash(slots_[slot]);
   const uint32_t* hashes = slots_[slot].hashes;
   uint32_t expired[2];
   for (int direction : {0, 1}) {
-    expired[direction] = FindEntry(f->tuples[direction], hashes[direction]);
+    expired[direction] = FindEntry(slots_[slot], direction);
     if (ToFound(expired[direction], now_us).flow != 0) {
       f->status |= kFlowDying;
       return false;
@@ -249,10 +286,10 @@ bool Conntrack::Confirm(FlowId id, int64_t now_us) {
   if (expired[0] != SlotTable::kNone) {
     by_tuple_.Replace(hashes[0], expired[0], 2 * slot);
   } else {
-    by_tuple_.Insert(hashes[0], 2 * slot);
+    MakeEntry(hashes[0], 2 * slot);
   }
   if (expired[1] == SlotTable::kNone && !(f->tuples[0] == f->tuples[1])) {
-    by_tuple_.Insert(hashes[1], 2 * slot + 1);
+    MakeEntry(hashes[1], 2 * slot + 1);
   }
   return true;
 }
@@ -282,7 +319,7 @@ void Conntrack::Remove(FlowId id) {
   Flow* f = flow(id);
   if (f == nullptr) return;
   Kill(id);
-  if (f->source_mapped != 0) ForgetMappedSource(id);
+  if (f->source_mapped != 0 && has_by_source_) ForgetMappedSource(id);
   slots_[SlotOf(id)] = Slot();
   free_.push_back(static_cast<uint32_t>(SlotOf(id)));
 }
@@ -326,6 +363,7 @@ void Conntrack::Flush() {
   pending_.clear();
   by_tuple_.Clear();
   by_source_.Clear();
+  has_by_source_ = false;
 }
 
 void Conntrack::Reserve(size_t flows) {
@@ -345,7 +383,27 @@ void Conntrack::AlterReply(FlowId id, const Tuple& reply) {
   Flow* f = flow(id);
   if (f == nullptr || (f->status & kFlowConfirmed)) return;
   f->tuples[1] = reply;
-  slots_[SlotOf(id)].hashes[1] = reply.Hash();
+  Slot& slot = slots_[SlotOf(id)];
+  slot.has_reply_hash = false;
+  slot.free_as_of[1] = 0;
+}
+
+bool Conntrack::AlterReplyIfFree(FlowId id, const Tuple& reply) {
+  Flow* f = flow(id);
+  if (f == nullptr || (f->status & kFlowConfirmed)) return false;
+  const uint32_t hash = reply.Hash();
+  if (FindEntry(reply, hash) != SlotTable::kNone) return false;
+  f->tuples[1] = reply;
+  Slot& slot = slots_[SlotOf(id)];
+  slot.hashes[1] = hash;
+  slot.has_reply_hash = true;
+  slot.free_as_of[1] = entries_made_;
+  return true;
+}
+
+bool Conntrack::ReplyIsFree(FlowId id) {
+  return flow(id) != nullptr &&
+         FindEntry(slots_[SlotOf(id)], 1) == SlotTable::kNone;
 }
 
 bool Conntrack::Taken(const Tuple& tuple, FlowId except, int64_t now_us) const {
@@ -360,18 +418,38 @@ void Conntrack::NoteMappedSource(FlowId id) {
   Flow* f = flow(id);
   if (f == nullptr || f->source_mapped != 0) return;
   f->source_mapped = next_mapped_++;
-  const uint32_t slot = static_cast<uint32_t>(SlotOf(id));
-  const uint32_t hash = f->tuples[0].SourceHash();
-  const uint32_t latest = FindSource(f->tuples[0], hash);
-  if (latest == SlotTable::kNone) {
-    by_source_.Insert(hash, slot);
-  } else {
-    slots_[slot].older = slots_[latest].id;
-    by_source_.Replace(hash, latest, slot);
-  }
+  if (has_by_source_) IndexMappedSource(slots_[SlotOf(id)]);
 }
 
-FlowId Conntrack::LatestOfSource(const Tuple& original) const {
+// Into the list of its source, by the order of mapping.
+void Conntrack::IndexMappedSource(Slot& slot) {
+  const auto number = static_cast<uint32_t>(&slot - slots_.data());
+  const uint32_t hash = slot.flow.tuples[0].SourceHash();
+  const uint32_t latest = FindSource(slot.flow.tuples[0], hash);
+  if (latest == SlotTable::kNone) return by_source_.Insert(hash, number);
+  const uint64_t mapped = slot.flow.source_mapped;
+  if (slots_[latest].flow.source_mapped < mapped) {
+    slot.older = slots_[latest].id;
+    by_source_.Replace(hash, latest, number);
+    return;
+  }
+  Slot* newer = &slots_[latest];
+  for (;;) {
+    const FlowId next = newer->older;
+    if (next == 0 || flow(next)->source_mapped < mapped) break;
+    newer = &slots_[SlotOf(next)];
+  }
+  slot.older = newer->older;
+  newer->older = slot.id;
+}
+
+FlowId Conntrack::LatestOfSource(const Tuple& original) {
+  if (!has_by_source_) {
+    has_by_source_ = true;
+    for (Slot& slot : slots_) {
+      if (slot.id != 0 && slot.flow.source_mapped != 0) IndexMappedSource(slot);
+    }
+  }
   const uint32_t slot = FindSource(original, original.SourceHash());
   return slot == SlotTable::kNone ? 0 : slots_[slot].id;
 }

@@ -137,6 +137,10 @@ class Conntrack {
 
   // Only before confirmation.
   void AlterReply(FlowId id, const Tuple& reply);
+  // The same, if no entry has the tuple, not even an expired one; else false.
+  bool AlterReplyIfFree(FlowId id, const Tuple& reply);
+  // Whether no entry has the flow's reply tuple, not even an expired one.
+  bool ReplyIsFree(FlowId id);
   // Whether another flow than `except` has this tuple.
   bool Taken(const Tuple& tuple, FlowId except, int64_t now_us) const;
   // Notes that the flow's source is mapped, for FindMappedSource().
@@ -144,15 +148,29 @@ class Conntrack {
   // Flows with the same protocol, source and source port in their original
   // direction, the latest first: LatestOfSource(), then OlderOfSource() of
   // each. 0 ends them.
-  FlowId LatestOfSource(const Tuple& original) const;
+  FlowId LatestOfSource(const Tuple& original);
   FlowId OlderOfSource(FlowId id) const { return slots_[SlotOf(id)].older; }
 
   // Equal tables: the same flows in the same order, whatever their ids.
   friend bool operator==(const Conntrack& a, const Conntrack& b);
 
  private:
+  // Where a flow is kept. The lower bits of an id are its slot, the others
+  // count up.
+  struct Slot {
+    FlowId id = 0;     // 0: free
+    FlowId older = 0;  // the flow of the same source that was mapped before
+    // Of the flow's tuples; that of the reply is made when it is needed.
+    uint32_t hashes[2] = {0, 0};
+    bool has_reply_hash = false;
+    // When a tuple was found in no entry, by entries_made_; 0: it was not. It
+    // holds as long as no entry is made.
+    uint64_t free_as_of[2] = {0, 0};
+    Flow flow;
+  };
+
   Tracking TrackIcmpError(const NodePacket& packet, int64_t now_us) const;
-  FlowId Create(const Tuple& tuple, uint32_t hash, const Tuple& reply);
+  Slot& Create(const Tuple& tuple, uint32_t hash, const Tuple& reply);
   // False: the packet is not of this flow after all; kReopen through *again.
   bool TrackProtocol(FlowId id, const NodePacket& packet, Tracking tracking,
                      const ConntrackOptions& options, int64_t now_us,
@@ -162,21 +180,20 @@ class Conntrack {
                        bool* again);
   void Refresh(Flow& flow, int64_t now_us, int seconds);
   void Remove(FlowId id);
+  void IndexMappedSource(Slot& slot);
   void ForgetMappedSource(FlowId id);
+  static uint32_t ReplyHash(Slot& slot);
   // What by_tuple_ has for a tuple, expired or not; SlotTable::kNone: nothing.
   uint32_t FindEntry(const Tuple& tuple, uint32_t hash) const;
+  // The same of a slot's tuple.
+  uint32_t FindEntry(Slot& slot, int direction) const;
+  void MakeEntry(uint32_t hash, uint32_t entry);
+  Tracking TrackOpening(const NodePacket& packet, const Tuple& tuple,
+                        uint32_t hash);
   Found ToFound(uint32_t entry, int64_t now_us) const;
   // The slot that by_source_ has for the source of a tuple.
   uint32_t FindSource(const Tuple& tuple, uint32_t hash) const;
 
-  // Where a flow is kept. The lower bits of an id are its slot, the others
-  // count up.
-  struct Slot {
-    FlowId id = 0;     // 0: free
-    FlowId older = 0;  // the flow of the same source that was mapped before
-    uint32_t hashes[2] = {0, 0};  // of the flow's tuples
-    Flow flow;
-  };
   static constexpr int kSlotBits = 28;
   static size_t SlotOf(FlowId id) {
     return id & ((FlowId{1} << kSlotBits) - 1);
@@ -188,8 +205,12 @@ class Conntrack {
   std::vector<FlowId> pending_;
   // Confirmed flows by both tuples: twice the slot, plus the direction.
   SlotTable by_tuple_;
-  // By the source of the original tuple, the flow that was mapped last.
+  // How many entries were ever put into by_tuple_, and one more.
+  uint64_t entries_made_ = 1;
+  // By the source of the original tuple, the flow that was mapped last. Made
+  // when it is first asked for: few rules need it.
   SlotTable by_source_;
+  bool has_by_source_ = false;
   FlowId next_ = 1;
   uint64_t next_mapped_ = 1;
 };

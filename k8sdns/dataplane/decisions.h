@@ -42,6 +42,13 @@ class Decisions {
     has_bits_ = !has_bits_;
     return drawn < numerator;
   }
+  // The first of some chances that comes true, tried in turn; `count` if none
+  // does.
+  uint32_t FirstChance(const uint32_t* numerators, uint32_t count) {
+    uint32_t i = 0;
+    while (i < count && !Chance(numerators[i])) ++i;
+    return i;
+  }
   // One of 0..count-1, all equally likely. count >= 1.
   uint32_t Pick(uint32_t count);
 

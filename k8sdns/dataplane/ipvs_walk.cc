@@ -53,14 +53,9 @@ bool PacketWalk::IpvsRequest(Item& item, Hook hook) {
     case IpvsVerdict::kDrop:
       EndDropped(item);
       return false;
-    case IpvsVerdict::kUnknown: {
-      TableVerdict unknown;
-      unknown.kind = TableVerdict::kUnknown;
-      unknown.rule = verdict.service;
-      unknown.reason = verdict.reason;
-      EndUnknown(item, unknown);
+    case IpvsVerdict::kUnknown:
+      EndUnknown(item, TableVerdict::Unknown(verdict.service, verdict.reason));
       return false;
-    }
     case IpvsVerdict::kLeave:
       EndDropped(item);
       if (header.dst.is_v6()) {

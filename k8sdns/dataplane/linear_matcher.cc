@@ -55,18 +55,17 @@ TableVerdict LinearMatcher::Run(RuleContext& context, Trace* trace) const {
     trace->push_back({kind, context.table, chain, rule, context.transit.mark});
   };
   auto unknown = [&](const Place& place, std::string reason) {
-    verdict.kind = TableVerdict::kUnknown;
-    verdict.rule = TraceLine(
-        {TraceStep::kRule, context.table, place.chain, place.rule, 0}, *rules_);
-    verdict.reason = std::move(reason);
-    return verdict;
+    return TableVerdict::Unknown(
+        TraceLine({TraceStep::kRule, context.table, place.chain, place.rule, 0},
+                  *rules_),
+        std::move(reason));
   };
   auto policy = [&] {
     step(TraceStep::kPolicy, *built_in, 0);
     verdict.kind = table->policy(*built_in) == Table::Policy::kDrop
                        ? TableVerdict::kDrop
                        : TableVerdict::kAccept;
-    return verdict;
+    return std::move(verdict);
   };
   std::vector<Place> callers;
   Place place = BeginOf(*table, *built_in);

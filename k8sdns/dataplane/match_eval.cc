@@ -141,7 +141,7 @@ bool HasType6(const RuleContext& context, DeviceIndex device,
   if (found.error != RouteError::kNone) {
     types = kTypeUnreachable;
   } else {
-    const FibRoute& route = found.route;
+    const FibRoute& route = *found.route;
     if (device == kNoDevice && route.type == RouteType::kLocal) {
       types |= kTypeLocal;
     }
@@ -215,11 +215,11 @@ bool MatchesRpfilter(const netfilter::RpfilterMatch& match,
     key.mark = match.valid_mark ? context.transit.mark : 0;
     const FibResult found = context.routing.Lookup(key);
     if (found.error != RouteError::kNone) return false;
-    if (found.route.type != RouteType::kUnicast &&
-        !(found.route.type == RouteType::kLocal && match.accept_local)) {
+    if (found.route->type != RouteType::kUnicast &&
+        !(found.route->type == RouteType::kLocal && match.accept_local)) {
       return false;
     }
-    return match.loose || found.route.device == context.in_device;
+    return match.loose || found.route->device == context.in_device;
   };
   return passes() != (match.invert != 0);
 }

@@ -58,23 +58,18 @@ bool RunService(const RuleIndex& index, const RuleIndex::Chain& chain,
   }
   const ServiceChains::Endpoint endpoint = services.Choose(
       chain.service, context.header(), context.decisions, context.transit.mark);
-  NatTarget target;
-  target.first_address = target.last_address = endpoint.address;
-  target.has_ports = true;
-  target.first_port = target.last_port = endpoint.port;
-  BindNat(target, Manipulation::kDestination, context.transit.tracking.flow,
-          context.state.now_us, context.state.conntrack, context.decisions);
+  BindDestination(endpoint.address, endpoint.port,
+                  context.transit.tracking.flow, context.state.now_us,
+                  context.state.conntrack, context.decisions);
   return true;
 }
 
 TableVerdict Unknown(const RuleContext& context, netfilter::ChainId chain,
                      uint32_t rule, std::string reason) {
-  TableVerdict verdict;
-  verdict.kind = TableVerdict::kUnknown;
-  verdict.rule = TraceLine({TraceStep::kRule, context.table, chain, rule, 0},
-                           context.rules);
-  verdict.reason = std::move(reason);
-  return verdict;
+  return TableVerdict::Unknown(
+      TraceLine({TraceStep::kRule, context.table, chain, rule, 0},
+                context.rules),
+      std::move(reason));
 }
 
 // One packet in one table.
@@ -339,44 +334,6 @@ TableVerdict Walk::Run(const RuleIndex::Chain& built_in) {
 
 using Instruction = RuleProgram::Instruction;
 
-inline MatchResult Holds(const Instruction& i, RuleContext& context,
-                         std::string* why) {
-  const Packet& p = context.header();
-  bool holds = false;
-  switch (i.kind) {
-    case RuleProgram::kSource4:
-    case RuleProgram::kDestination4: {
-      const IpAddress& address =
-          i.kind == RuleProgram::kSource4 ? p.src : p.dst;
-      if (address.is_v6()) {
-        return EvaluateMatch(OpView(i.data), {i.chain, i.rule, i.op}, context,
-                             why);
-      }
-      holds = (address.v4() & i.a) == i.b;
-      break;
-    }
-    case RuleProgram::kProtocol:
-      holds = static_cast<uint8_t>(p.protocol) == i.a;
-      break;
-    case RuleProgram::kPort:
-      holds = p.dst_port >= i.a && p.dst_port <= i.b;
-      break;
-    case RuleProgram::kMark:
-      holds = (context.transit.mark & i.a) == i.b;
-      break;
-    case RuleProgram::kState:
-      holds = (ConntrackStateBit(context.transit.tracking) & i.a) != 0;
-      break;
-    case RuleProgram::kChance:
-      holds = context.decisions.Chance(i.a);
-      break;
-    default:
-      return EvaluateMatch(OpView(i.data), {i.chain, i.rule, i.op}, context,
-                           why);
-  }
-  return holds != i.invert ? MatchResult::kYes : MatchResult::kNo;
-}
-
 // What came of a chain that was called.
 enum class Called : uint8_t { kReturned, kAccepted, kToWalk };
 
@@ -410,68 +367,78 @@ Called CallByKey(const RuleIndex& index, const RuleIndex::Chain& chain,
   return Called::kAccepted;
 }
 
-// One packet at one hook.
+// One packet at one hook. With kTraced each instruction runs in turn, whether
+// or not there is a trace; without, there is none, and it goes the short ways.
+template <bool kTraced>
 class ProgramRun {
  public:
   ProgramRun(const RuleIndex& index, const RuleProgram& program,
              RuleContext& context, Trace* trace)
       : index_(index), program_(program), context_(context), trace_(trace) {}
 
-  TableVerdict Run();
+  // From an instruction on, after so many steps.
+  TableVerdict Run(uint32_t from, uint64_t steps);
 
  private:
   void Step(TraceStep::Kind kind, const Instruction& i) {
-    if (trace_ == nullptr) return;
+    if (!kTraced || trace_ == nullptr) return;
     trace_->push_back({kind, context_.table, i.chain,
                        kind == TraceStep::kRule ? i.rule : 0,
                        context_.transit.mark});
   }
+  const Instruction* Next(const Instruction& i, uint64_t& steps) const {
+    if (kTraced) return &i + 1;
+    return On(i.short_next, steps);
+  }
+  const Instruction* Otherwise(const Instruction& i, uint64_t& steps) const {
+    if (kTraced) return program_.code() + i.otherwise;
+    return On(i.short_otherwise, steps);
+  }
+  const Instruction* On(Instruction::Way way, uint64_t& steps) const {
+    steps += way.steps;
+    return program_.code() + way.to;
+  }
   // Each is false if it has set the verdict.
-  bool RunMatch(const Instruction& i);
+  bool RunMatch(const Instruction& i, bool& holds);
   bool RunTarget(const Instruction& i);
-  bool Call(const Instruction& i);
+  bool Call(const Instruction& i, uint64_t& steps);
 
   const RuleIndex& index_;
   const RuleProgram& program_;
   RuleContext& context_;
   Trace* const trace_;
-  uint32_t at_ = 0;  // the instruction
-  uint64_t steps_ = 0;
   TableVerdict verdict_;
 };
 
-inline bool ProgramRun::RunMatch(const Instruction& i) {
+template <bool kTraced>
+__attribute__((noinline)) bool ProgramRun<kTraced>::RunMatch(
+    const Instruction& i, bool& holds) {
   std::string why;
-  switch (Holds(i, context_, &why)) {
-    case MatchResult::kYes:
-      ++at_;
-      return true;
-    case MatchResult::kNo:
-      at_ = i.otherwise;
-      return true;
-    default:
-      verdict_ = Unknown(context_, i.chain, i.rule, std::move(why));
-      return false;
-  }
+  const MatchResult result =
+      EvaluateMatch(OpView(i.data), {i.chain, i.rule, i.op}, context_, &why);
+  holds = result == MatchResult::kYes;
+  if (result != MatchResult::kUnknown) return true;
+  verdict_ = Unknown(context_, i.chain, i.rule, std::move(why));
+  return false;
 }
 
-bool ProgramRun::Call(const Instruction& i) {
+template <bool kTraced>
+bool ProgramRun<kTraced>::Call(const Instruction& i, uint64_t& steps) {
   const RuleIndex::Chain& chain = program_.called(i.a);
   Called called = Called::kToWalk;
-  if (trace_ == nullptr) called = CallByKey(index_, chain, context_, steps_);
+  if (trace_ == nullptr) called = CallByKey(index_, chain, context_, steps);
   if (called == Called::kAccepted) return false;
-  if (called == Called::kToWalk) {
-    Walk walk(index_, context_, trace_, steps_);
-    if (!walk.RunCalled(chain, verdict_)) return false;
-    steps_ = walk.steps() + 1;
-  }
-  at_ = i.kind == RuleProgram::kCall ? at_ + 1 : i.otherwise;
+  if (called == Called::kReturned) return true;
+  Walk walk(index_, context_, trace_, steps);
+  if (!walk.RunCalled(chain, verdict_)) return false;
+  steps = walk.steps() + 1;
   return true;
 }
 
-bool ProgramRun::RunTarget(const Instruction& i) {
+template <bool kTraced>
+__attribute__((noinline)) bool ProgramRun<kTraced>::RunTarget(
+    const Instruction& i) {
   TargetResult result = EvaluateTarget(OpView(i.data), context_);
-  ++at_;
   switch (result.action) {
     case TargetResult::kContinue:
       return true;
@@ -490,31 +457,79 @@ bool ProgramRun::RunTarget(const Instruction& i) {
   }
 }
 
-TableVerdict ProgramRun::Run() {
+template <bool kTraced>
+TableVerdict ProgramRun<kTraced>::Run(uint32_t from, uint64_t steps) {
+  // Enough steps for what is left of any program.
+  constexpr uint64_t kNearlyMaxSteps =
+      kMaxSteps - 2 * RuleProgram::kMaxInstructions;
+  const Packet& p = context_.header();
+  const Instruction* at = program_.code() + from;
   for (;;) {
-    const Instruction& i = program_.code()[at_];
-    if (i.first && steps_++ == kMaxSteps) {
-      return Unknown(context_, i.chain, i.rule, "the rules loop");
+    const Instruction& i = *at;
+    // A match that holds goes on with the next, as most targets do.
+    bool holds = true;
+    if (kTraced) {
+      if (i.first && steps == kMaxSteps) {
+        return Unknown(context_, i.chain, i.rule, "the rules loop");
+      }
+      if (i.kind > RuleProgram::kMatch && i.kind < RuleProgram::kSkip) {
+        Step(TraceStep::kRule, i);
+      }
     }
-    if (i.kind <= RuleProgram::kMatch) {
-      if (!RunMatch(i)) return std::move(verdict_);
-      continue;
-    }
-    if (i.kind < RuleProgram::kSkip) Step(TraceStep::kRule, i);
+    steps += i.first;
     switch (i.kind) {
+      case RuleProgram::kSource4:
+        if (p.src.is_v6()) {
+          if (!RunMatch(i, holds)) return std::move(verdict_);
+        } else {
+          holds = ((p.src.v4() & i.a) == i.b) != i.invert;
+        }
+        break;
+      case RuleProgram::kDestination4:
+        if (p.dst.is_v6()) {
+          if (!RunMatch(i, holds)) return std::move(verdict_);
+        } else {
+          holds = ((p.dst.v4() & i.a) == i.b) != i.invert;
+        }
+        break;
+      case RuleProgram::kProtocol:
+        holds = (static_cast<uint8_t>(p.protocol) == i.a) != i.invert;
+        break;
+      case RuleProgram::kPort:
+        holds = (p.dst_port >= i.a && p.dst_port <= i.b) != i.invert;
+        break;
+      case RuleProgram::kMark:
+        holds = ((context_.transit.mark & i.a) == i.b) != i.invert;
+        break;
+      case RuleProgram::kState:
+        holds = ((ConntrackStateBit(context_.transit.tracking) & i.a) != 0) !=
+                i.invert;
+        break;
+      case RuleProgram::kChance:
+        holds = context_.decisions.Chance(i.a) != i.invert;
+        break;
+      case RuleProgram::kMatch:
+        if (!RunMatch(i, holds)) return std::move(verdict_);
+        break;
       case RuleProgram::kCall:
       case RuleProgram::kGotoCall:
-        if (!Call(i)) return std::move(verdict_);
+        if (!Call(i, steps)) return std::move(verdict_);
+        holds = i.kind == RuleProgram::kCall;
+        if (!kTraced && steps >= kNearlyMaxSteps) [[unlikely]] {
+          // They are to be counted exactly.
+          const auto here = static_cast<uint32_t>(at - program_.code());
+          return ProgramRun<true>(index_, program_, context_, trace_)
+              .Run(holds ? here + 1 : i.otherwise, steps);
+        }
         break;
       case RuleProgram::kGoOn:
       case RuleProgram::kSkip:
-        at_ = i.otherwise;
+        holds = false;
         break;
       case RuleProgram::kAccept:
         return {};
       case RuleProgram::kSetMark:
         context_.transit.mark = (context_.transit.mark & ~i.a) ^ i.b;
-        ++at_;
         break;
       case RuleProgram::kNoChain:
         return Unknown(context_, i.chain, i.rule,
@@ -524,7 +539,6 @@ TableVerdict ProgramRun::Run() {
         break;
       case RuleProgram::kEnd:
         Step(TraceStep::kReturn, i);
-        ++at_;
         break;
       case RuleProgram::kPolicy:
         Step(TraceStep::kPolicy, i);
@@ -533,8 +547,9 @@ TableVerdict ProgramRun::Run() {
         }
         return std::move(verdict_);
       default:  // kJump, kNoTarget
-        ++at_;
+        break;
     }
+    at = holds ? Next(i, steps) : Otherwise(i, steps);
   }
 }
 
@@ -568,15 +583,20 @@ Matcher::~Matcher() = default;
 
 TableVerdict Matcher::Run(RuleContext& context, Trace* trace) const {
   const RuleIndex* index = indexes_[static_cast<int>(context.table)].get();
-  if (index == nullptr) return {};
-  const RuleIndex::Chain* built_in = index->built_in(context.hook);
-  if (built_in == nullptr) return {};
   const RuleProgram* program =
       programs_[static_cast<int>(context.table)][static_cast<int>(context.hook)]
           .get();
-  if (program != nullptr) {
-    return ProgramRun(*index, *program, context, trace).Run();
+  if (program != nullptr && trace != nullptr) {
+    return ProgramRun<true>(*index, *program, context, trace).Run(0, 0);
   }
+  if (program != nullptr) {
+    const Instruction::Way begin = program->short_begin();
+    return ProgramRun<false>(*index, *program, context, trace)
+        .Run(begin.to, begin.steps);
+  }
+  if (index == nullptr) return {};
+  const RuleIndex::Chain* built_in = index->built_in(context.hook);
+  if (built_in == nullptr) return {};
   return Walk(*index, context, trace).Run(*built_in);
 }
 

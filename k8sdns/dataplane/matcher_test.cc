@@ -88,7 +88,8 @@ class Bench {
       const TableVerdict verdict =
           matcher_->Run(context, traced ? &trace : nullptr);
       absl::StrAppend(&out, "verdict ", static_cast<int>(verdict.kind), " ",
-                      verdict.rule, " ", verdict.reason, " with ",
+                      verdict.open ? verdict.open->rule : "", " ",
+                      verdict.open ? verdict.open->reason : "", " with ",
                       static_cast<int>(verdict.with), " mark ", transit.mark,
                       " probability ", decisions.probability(), "\n");
       for (const TraceStep& step : trace) {

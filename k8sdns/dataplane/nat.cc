@@ -324,13 +324,6 @@ Manipulation Other(Manipulation m) {
 
 }  // namespace
 
-Manipulation ManipulationAt(netfilter::Hook hook) {
-  return hook == netfilter::Hook::kPostrouting ||
-                 hook == netfilter::Hook::kInput
-             ? Manipulation::kSource
-             : Manipulation::kDestination;
-}
-
 NatTarget ToNatTarget(const netfilter::NatRange& range, IpFamily family) {
   NatTarget target;
   const uint8_t flags = range.flags;
@@ -356,12 +349,6 @@ NatTarget ToNatTarget(const netfilter::NatRange& range, IpFamily family) {
   return target;
 }
 
-bool IsInitialized(const Flow& flow, Manipulation manipulation) {
-  return flow.status &
-         (manipulation == Manipulation::kSource ? kFlowSourceNatDone
-                                                : kFlowDestinationNatDone);
-}
-
 void BindNat(const NatTarget& target, Manipulation manipulation, FlowId id,
              int64_t now_us, Conntrack& conntrack, Decisions& decisions) {
   Flow* flow = conntrack.flow(id);
@@ -384,11 +371,35 @@ void BindNat(const NatTarget& target, Manipulation manipulation, FlowId id,
   flow->status |= source ? kFlowSourceNatDone : kFlowDestinationNatDone;
 }
 
+void BindDestination(const IpAddress& address, uint16_t port, FlowId id,
+                     int64_t now_us, Conntrack& conntrack,
+                     Decisions& decisions) {
+  Flow* flow = conntrack.flow(id);
+  if (flow == nullptr || (flow->status & kFlowConfirmed)) return;
+  Tuple reply = flow->tuples[1];
+  if (UsesPorts(reply.protocol) &&
+      (reply.src != address || reply.src_port != port)) {
+    reply.src = address;
+    reply.src_port = port;
+    // What BindNat() comes to if nobody has the tuple.
+    if (conntrack.AlterReplyIfFree(id, reply)) {
+      flow->status |= kFlowDestinationNat | kFlowDestinationNatDone;
+      return;
+    }
+  }
+  NatTarget target;
+  target.first_address = target.last_address = address;
+  target.has_ports = true;
+  target.first_port = target.last_port = port;
+  BindNat(target, Manipulation::kDestination, id, now_us, conntrack, decisions);
+}
+
 void BindNatToItself(Manipulation manipulation, FlowId id, int64_t now_us,
                      Conntrack& conntrack, Decisions& decisions) {
   Flow* flow = conntrack.flow(id);
   if (flow == nullptr || (flow->status & kFlowConfirmed)) return;
-  if (!conntrack.Taken(flow->tuples[1], id, now_us)) {
+  if (conntrack.ReplyIsFree(id) ||
+      !conntrack.Taken(flow->tuples[1], id, now_us)) {
     // What BindNat() comes to: the tuple stays as it is.
     const bool source = manipulation == Manipulation::kSource;
     if (source) conntrack.NoteMappedSource(id);
@@ -405,9 +416,17 @@ void BindNatToItself(Manipulation manipulation, FlowId id, int64_t now_us,
 void TranslatePacket(const Flow& flow, const Tracking& tracking,
                      Manipulation manipulation, NodePacket& packet) {
   if (!Changes(flow, tracking, manipulation)) return;
-  const std::optional<Tuple> target =
-      flow.tuples[1 - tracking.direction()].Inverse();
-  if (target) Rewrite(*target, manipulation, packet.header);
+  const Tuple& other = flow.tuples[1 - tracking.direction()];
+  if (!packet.header.HasPorts()) {
+    const std::optional<Tuple> target = other.Inverse();
+    if (target) Rewrite(*target, manipulation, packet.header);
+  } else if (manipulation == Manipulation::kSource) {
+    packet.header.src = other.dst;
+    packet.header.src_port = other.dst_port;
+  } else {
+    packet.header.dst = other.src;
+    packet.header.dst_port = other.src_port;
+  }
 }
 
 bool TranslateIcmpError(const Flow& flow, const Tracking& tracking,

@@ -19,7 +19,12 @@ namespace k8sdns::dataplane {
 enum class Manipulation : uint8_t { kSource, kDestination };
 
 // PREROUTING and OUTPUT change destinations, INPUT and POSTROUTING sources.
-Manipulation ManipulationAt(netfilter::Hook hook);
+inline Manipulation ManipulationAt(netfilter::Hook hook) {
+  return hook == netfilter::Hook::kPostrouting ||
+                 hook == netfilter::Hook::kInput
+             ? Manipulation::kSource
+             : Manipulation::kDestination;
+}
 
 // What a tuple may be mapped to.
 struct NatTarget {
@@ -34,11 +39,19 @@ struct NatTarget {
 };
 NatTarget ToNatTarget(const netfilter::NatRange& range, IpFamily family);
 
-bool IsInitialized(const Flow& flow, Manipulation manipulation);
+inline bool IsInitialized(const Flow& flow, Manipulation manipulation) {
+  return flow.status &
+         (manipulation == Manipulation::kSource ? kFlowSourceNatDone
+                                                : kFlowDestinationNatDone);
+}
 
 // Binds a flow that is not yet confirmed; nothing happens to others.
 void BindNat(const NatTarget& target, Manipulation manipulation, FlowId flow,
              int64_t now_us, Conntrack& conntrack, Decisions& decisions);
+// The same to one address and port, as the chains of Services do it.
+void BindDestination(const IpAddress& address, uint16_t port, FlowId flow,
+                     int64_t now_us, Conntrack& conntrack,
+                     Decisions& decisions);
 // The binding of a flow that no rule translates: its own address. The port
 // still changes if the tuple is taken.
 void BindNatToItself(Manipulation manipulation, FlowId flow, int64_t now_us,

@@ -212,7 +212,7 @@ std::optional<IpAddress> PacketWalk::IcmpSource6(const Item& item) const {
   RouteKey key;
   key.destination = to;
   const FibResult found = node_.routing.Lookup(key);
-  if (found.error == RouteError::kNone && found.route.preferred_source) {
+  if (found.error == RouteError::kNone && found.route->preferred_source) {
     return std::nullopt;  // the route's own choice
   }
   // One that means something: of the interface that the packet came in by.

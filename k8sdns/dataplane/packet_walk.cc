@@ -221,24 +221,21 @@ bool PacketWalk::Reroute(Item& item) {
   return false;
 }
 
-bool PacketWalk::RunTable(TableId table, Hook hook, Item& item, DeviceIndex in,
-                          DeviceIndex out,
+bool PacketWalk::RunRules(const RuleMatcher& matcher, TableId table, Hook hook,
+                          Item& item, DeviceIndex in, DeviceIndex out,
                           const std::optional<IpAddress>& gateway) {
-  const int family = FamilyOf(item);
-  const RuleMatcher* matcher = node_.matchers[family].get();
-  if (matcher == nullptr ||
-      !matcher->Acts(table, hook, traced_ && item.observed)) {
-    return true;
-  }
-  RuleContext context{*node_.rules[family], node_.routing,
-                      node_.conntrack,      state_,
-                      decisions_,           item.transit};
+  RuleContext context{*node_.rules[FamilyOf(item)],
+                      node_.routing,
+                      node_.conntrack,
+                      state_,
+                      decisions_,
+                      item.transit};
   context.hook = hook;
   context.table = table;
   context.in_device = in;
   context.out_device = out;
   context.gateway = gateway;
-  const TableVerdict verdict = matcher->Run(
+  const TableVerdict verdict = matcher.Run(
       context, traced_ && item.observed ? &outcome_.trace : nullptr);
   switch (verdict.kind) {
     case TableVerdict::kAccept:
@@ -345,8 +342,8 @@ void PacketWalk::EndUnknown(const Item& item, const TableVerdict& verdict) {
                                                             Verdict::kReject);
   if (!decides) return;
   outcome_.verdict.kind = Verdict::kUnknown;
-  outcome_.verdict.rule = verdict.rule;
-  outcome_.verdict.reason = verdict.reason;
+  outcome_.verdict.rule = verdict.open->rule;
+  outcome_.verdict.reason = verdict.open->reason;
 }
 
 void PacketWalk::EndLeft(const Item& item, DeviceIndex out) {

@@ -93,7 +93,15 @@ class PacketWalk {
   bool LocalOut(Item& item);
   bool RunTable(netfilter::TableId table, netfilter::Hook hook, Item& item,
                 DeviceIndex in, DeviceIndex out,
-                const std::optional<IpAddress>& gateway = std::nullopt);
+                const std::optional<IpAddress>& gateway = std::nullopt) {
+    const RuleMatcher* matcher = node_.matchers[FamilyOf(item)].get();
+    return matcher == nullptr ||
+           !matcher->Acts(table, hook, traced_ && item.observed) ||
+           RunRules(*matcher, table, hook, item, in, out, gateway);
+  }
+  bool RunRules(const RuleMatcher& matcher, netfilter::TableId table,
+                netfilter::Hook hook, Item& item, DeviceIndex in,
+                DeviceIndex out, const std::optional<IpAddress>& gateway);
   bool RunNat(netfilter::Hook hook, Item& item, DeviceIndex in, DeviceIndex out,
               const std::optional<IpAddress>& gateway = std::nullopt);
   bool TranslateForNew(netfilter::Hook hook, Item& item, DeviceIndex in,

@@ -50,10 +50,10 @@ void PacketWalk::SendRedirect(const Item& item, const InputRoute& route) {
   RouteKey key;
   key.destination = about.src;
   const FibResult back = node_.routing.Lookup(key);
-  if (back.error != RouteError::kNone || back.route.gateway) return;
+  if (back.error != RouteError::kNone || back.route->gateway) return;
   if (!v6) {
     if (!node_.routing.device(route.device).send_redirects) return;
-    if (back.route.device != route.device) return;
+    if (back.route->device != route.device) return;
     if (!MayRedirect4(about.src, state_.now_us, state_.redirects)) return;
     return SendIcmpError(item, kIcmpRedirect, kIcmpRedirectHost, false);
   }

@@ -41,6 +41,15 @@ int Label(const IpAddress& a) {
 
 bool Routing::IsLocal(const IpAddress& address) const {
   if (address.is_v4() && address.IsLoopback()) return true;
+  return IsOwn(address);
+}
+
+bool Routing::IsOwn(const IpAddress& address) const {
+  // Each IPv4 address of a device has a local route.
+  if (address.is_v4() && default_tables4_[0] != nullptr &&
+      default_tables4_[0]->Find4(address.v4()) == nullptr) {
+    return false;
+  }
   return own_.contains(address);
 }
 
@@ -146,7 +155,7 @@ OutputRoute Routing::Output(const RouteKey& key, bool any_source) const {
   }
   const FibResult found = Lookup(key);
   if (found.error != RouteError::kNone) return fail(found.error);
-  const FibRoute& route = found.route;
+  const FibRoute& route = *found.route;
   if (route.type == RouteType::kLocal) {
     if (!key.source) {
       out.source = route.preferred_source ? *route.preferred_source : dst;
@@ -183,8 +192,9 @@ OutputRoute Routing::Output6(const RouteKey& key) const {
     out.source = *key.source;
   } else {
     const DeviceIndex device =
-        found.error == RouteError::kNone ? found.route.device : kNoDevice;
-    std::optional<IpAddress> chosen = found.route.preferred_source;
+        found.error == RouteError::kNone ? found.route->device : kNoDevice;
+    std::optional<IpAddress> chosen;
+    if (found.route != nullptr) chosen = found.route->preferred_source;
     if (!chosen) chosen = SelectSource6(device, key.destination);
     if (!chosen) {
       out.error = RouteError::kNetUnreachable;
@@ -202,11 +212,11 @@ OutputRoute Routing::Output6(const RouteKey& key) const {
     out.error = found.error;
     return out;
   }
-  const bool own = found.route.type == RouteType::kLocal ||
-                   found.route.type == RouteType::kAnycast;
-  out.local = own || found.route.device == kLoopback;
-  out.device = out.local ? kLoopback : found.route.device;
-  out.gateway = found.route.gateway;
+  const bool own = found.route->type == RouteType::kLocal ||
+                   found.route->type == RouteType::kAnycast;
+  out.local = own || found.route->device == kLoopback;
+  out.device = out.local ? kLoopback : found.route->device;
+  out.gateway = found.route->gateway;
   out.broadcast = key.destination.IsMulticast();
   return out;
 }
@@ -260,8 +270,8 @@ InputRoute Routing::Input(const IpAddress& source, const IpAddress& destination,
     return unreachable(device.forwarding ? found.error
                                          : RouteError::kHostUnreachable);
   }
-  if (found.route.type == RouteType::kBroadcast) return broadcast();
-  if (found.route.type == RouteType::kLocal) {
+  if (found.route->type == RouteType::kBroadcast) return broadcast();
+  if (found.route->type == RouteType::kLocal) {
     if (!ValidateSource(source, destination, kNoDevice, index, mark)) {
       return in;
     }
@@ -269,13 +279,13 @@ InputRoute Routing::Input(const IpAddress& source, const IpAddress& destination,
     return in;
   }
   if (!device.forwarding) return unreachable(RouteError::kHostUnreachable);
-  if (found.route.type != RouteType::kUnicast) return in;
-  if (!ValidateSource(source, destination, found.route.device, index, mark)) {
+  if (found.route->type != RouteType::kUnicast) return in;
+  if (!ValidateSource(source, destination, found.route->device, index, mark)) {
     return in;
   }
   in.fate = InputRoute::kForward;
-  in.device = found.route.device;
-  in.gateway = found.route.gateway;
+  in.device = found.route->device;
+  in.gateway = found.route->gateway;
   return in;
 }
 
@@ -308,8 +318,8 @@ InputRoute Routing::Input6(const IpAddress& source,
     in.icmp_code = found.error == RouteError::kAccess ? 1 : 0;
     return in;
   }
-  if (found.route.type == RouteType::kLocal ||
-      found.route.type == RouteType::kAnycast) {
+  if (found.route->type == RouteType::kLocal ||
+      found.route->type == RouteType::kAnycast) {
     in.fate = InputRoute::kLocal;
     return in;
   }
@@ -318,8 +328,8 @@ InputRoute Routing::Input6(const IpAddress& source,
     return in;
   }
   in.fate = InputRoute::kForward;
-  in.device = found.route.device;
-  in.gateway = found.route.gateway;
+  in.device = found.route->device;
+  in.gateway = found.route->gateway;
   return in;
 }
 
@@ -329,7 +339,7 @@ bool Routing::ValidateSource(const IpAddress& source,
   const Device& device = devices_[index];
   if (device.rp_filter == 0 && (index != out || !device.send_redirects)) {
     if (device.accept_local) return true;
-    if (!custom_rules_) return !own_.contains(source);
+    if (!custom_rules_) return !IsOwn(source);
   }
   return ValidateSourceFully(source, destination, out, index, mark);
 }
@@ -345,12 +355,12 @@ bool Routing::ValidateSourceFully(const IpAddress& source,
   key.in_device = out != kNoDevice ? out : kLoopback;
   const FibResult found = Lookup(key);
   if (found.error != RouteError::kNone) return device.rp_filter == 0;
-  const RouteType type = found.route.type;
+  const RouteType type = found.route->type;
   if (type != RouteType::kUnicast &&
       (type != RouteType::kLocal || !device.accept_local)) {
     return false;
   }
-  if (found.route.device == index ||
+  if (found.route->device == index ||
       (type == RouteType::kLocal && index == kLoopback)) {
     return true;
   }

@@ -5,9 +5,9 @@
 // Facts: Linux net/ipv4/{route,fib_frontend,fib_trie,devinet}.c,
 // net/ipv6/{route,addrconf}.c, RFC 6724 (source address selection).
 //
-// Immutable after construction; safe to share between threads. A lookup costs
-// a hash lookup for each prefix length of a table; one that is restricted to a
-// device is linear in its routes.
+// Immutable after construction; safe to share between threads. A lookup in a
+// table costs a binary search (IPv4) or a hash lookup for each prefix length
+// (IPv6); one that is restricted to a device is linear in the table's routes.
 #ifndef K8SDNS_DATAPLANE_ROUTING_H_
 #define K8SDNS_DATAPLANE_ROUTING_H_
 
@@ -87,7 +87,7 @@ struct FibRoute {
 
 struct FibResult {
   RouteError error = RouteError::kNone;
-  FibRoute route;  // only without error
+  const FibRoute* route = nullptr;  // only without error; of the Routing
 };
 
 // The route of a packet that the node sends.
@@ -172,20 +172,34 @@ class Routing {
 
   std::vector<Device> devices_;
   std::vector<PolicyRule> rules_;  // by priority, the default ones included
-  bool custom_rules_ = false;      // IPv4
+  bool custom_rules_ = false;      // IPv4: more than the default ones
   struct RouteTable {
+    // The best; nullptr: none.
+    const FibRoute* Find(const IpAddress& destination) const;
+    const FibRoute* Find4(uint32_t destination) const;
+
     std::vector<FibRoute> routes;  // longest prefix first
-    // By prefix length, as routes are ordered: the first route of a prefix.
-    // Empty for few routes.
+    // IPv4: the addresses from starts[i] on, up to the next, have best[i] (an
+    // index of routes, or kNoRoute). Empty until the table is complete.
+    std::vector<uint32_t> starts;
+    std::vector<uint32_t> best;
+    // IPv6: by prefix length, as routes are ordered: the first route of a
+    // prefix. Empty for few routes.
     struct Length {
       int length;
       absl::flat_hash_map<IpAddress, uint32_t> first;
     };
     std::vector<Length> lengths;
   };
-  static void IndexRoutes(RouteTable& table);
+  static constexpr uint32_t kNoRoute = ~uint32_t{0};
+  static void IndexRoutes4(RouteTable& table);
+  static void IndexRoutes6(RouteTable& table);
+  FibResult LookupByRules(const RouteKey& key) const;
+  bool IsOwn(const IpAddress& address) const;
 
   std::map<uint32_t, RouteTable> tables_[2];
+  // Those of the default rules, of IPv4; nullptr: there is none.
+  const RouteTable* default_tables4_[3] = {nullptr, nullptr, nullptr};
   absl::flat_hash_set<IpAddress> own_;  // the addresses of all devices
   bool forwarding6_ = true;
 };

@@ -1,5 +1,7 @@
 // Building the tables, and lookups in them.
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,8 +62,12 @@ Routing::Routing(const NodeConfig& node) {
   AddDevices(node);
   for (DeviceIndex i = 1; i < devices_.size(); ++i) AddAddressRoutes(i);
   for (const Route& route : node.routes) AddConfiguredRoute(route);
-  for (auto& tables : tables_) {
-    for (auto& [number, table] : tables) IndexRoutes(table);
+  for (auto& [number, table] : tables_[0]) IndexRoutes4(table);
+  for (auto& [number, table] : tables_[1]) IndexRoutes6(table);
+  for (int i = 0; i < 3; ++i) {
+    constexpr uint32_t kDefaults[] = {kTableLocal, kTableMain, kTableDefault};
+    const auto it = tables_[0].find(kDefaults[i]);
+    if (it != tables_[0].end()) default_tables4_[i] = &it->second;
   }
   for (const Device& device : devices_) {
     for (const DeviceAddress& a : device.ipv4) own_.insert(a.address);
@@ -273,7 +279,52 @@ void Routing::AddRoute(uint32_t table, const FibRoute& route) {
   routes.insert(std::find_if_not(routes.begin(), routes.end(), before), route);
 }
 
-void Routing::IndexRoutes(RouteTable& table) {
+void Routing::IndexRoutes4(RouteTable& table) {
+  const std::vector<FibRoute>& routes = table.routes;
+  const auto first = [&](uint32_t i) {
+    return routes[i].prefix.address().v4();
+  };
+  const auto last = [&](uint32_t i) {
+    return BroadcastOf(routes[i].prefix.address(), routes[i].prefix.length())
+        .v4();
+  };
+  // Prefixes before those that they contain; of equal ones the first counts.
+  std::vector<uint32_t> order(routes.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return std::tuple(first(a), routes[a].prefix.length(), a) <
+           std::tuple(first(b), routes[b].prefix.length(), b);
+  });
+  const auto begin_range = [&](uint32_t start, uint32_t route) {
+    if (table.starts.empty() || table.starts.back() != start) {
+      table.starts.push_back(start);
+      table.best.push_back(route);
+    } else {
+      table.best.back() = route;
+    }
+  };
+  begin_range(0, kNoRoute);
+  std::vector<uint32_t> around;  // the prefixes that contain an address
+  const auto leave_until = [&](uint64_t address) {
+    while (!around.empty() && last(around.back()) < address) {
+      const uint32_t end = last(around.back());
+      around.pop_back();
+      if (end == ~uint32_t{0}) continue;
+      begin_range(end + 1, around.empty() ? kNoRoute : around.back());
+    }
+  };
+  for (uint32_t i : order) {
+    leave_until(first(i));
+    if (!around.empty() && routes[around.back()].prefix == routes[i].prefix) {
+      continue;
+    }
+    begin_range(first(i), i);
+    around.push_back(i);
+  }
+  leave_until(uint64_t{1} << 32);
+}
+
+void Routing::IndexRoutes6(RouteTable& table) {
   constexpr size_t kFewRoutes = 8;
   if (table.routes.size() <= kFewRoutes) return;
   for (uint32_t i = 0; i < table.routes.size(); ++i) {
@@ -292,19 +343,35 @@ const FibRoute* Routing::LookupTable(uint32_t table,
   const auto& tables = tables_[FamilyIndex(destination)];
   auto it = tables.find(table);
   if (it == tables.end()) return nullptr;
-  const RouteTable& routes = it->second;
-  if (device == kNoDevice && !routes.lengths.empty()) {
-    for (const RouteTable::Length& l : routes.lengths) {
-      auto first =
-          l.first.find(IpPrefix(destination, l.length).Masked().address());
-      if (first != l.first.end()) return &routes.routes[first->second];
+  if (device == kNoDevice) return it->second.Find(destination);
+  for (const FibRoute& route : it->second.routes) {
+    if (route.device == device && route.prefix.Contains(destination)) {
+      return &route;
     }
-    return nullptr;
   }
-  for (const FibRoute& route : routes.routes) {
-    if (!route.prefix.Contains(destination)) continue;
-    if (device != kNoDevice && route.device != device) continue;
-    return &route;
+  return nullptr;
+}
+
+const FibRoute* Routing::RouteTable::Find4(uint32_t destination) const {
+  size_t at = 0;
+  for (size_t n = starts.size(); n > 1;) {
+    const size_t half = n / 2;
+    at = starts[at + half] <= destination ? at + half : at;
+    n -= half;
+  }
+  return best[at] == kNoRoute ? nullptr : &routes[best[at]];
+}
+
+const FibRoute* Routing::RouteTable::Find(const IpAddress& destination) const {
+  if (!starts.empty()) return Find4(destination.v4());
+  for (const Length& l : lengths) {
+    const auto it =
+        l.first.find(IpPrefix(destination, l.length).Masked().address());
+    if (it != l.first.end()) return &routes[it->second];
+  }
+  if (!lengths.empty()) return nullptr;
+  for (const FibRoute& route : routes) {
+    if (route.prefix.Contains(destination)) return &route;
   }
   return nullptr;
 }
@@ -332,6 +399,19 @@ bool Routing::RuleMatches(const PolicyRule& rule, const RouteKey& key) const {
 }
 
 FibResult Routing::Lookup(const RouteKey& key) const {
+  if (custom_rules_ || key.destination.is_v6() || key.out_device != kNoDevice) {
+    return LookupByRules(key);
+  }
+  for (const RouteTable* table : default_tables4_) {
+    if (table == nullptr) continue;
+    const FibRoute* route = table->Find4(key.destination.v4());
+    if (route == nullptr || route->type == RouteType::kThrow) continue;
+    return {ErrorOf(route->type), route};
+  }
+  return {RouteError::kNetUnreachable, nullptr};
+}
+
+FibResult Routing::LookupByRules(const RouteKey& key) const {
   FibResult result;
   for (const PolicyRule& rule : rules_) {
     if (rule.family != key.destination.family()) continue;
@@ -347,7 +427,7 @@ FibResult Routing::Lookup(const RouteKey& key) const {
         LookupTable(rule.table, key.destination, key.out_device);
     if (route == nullptr || route->type == RouteType::kThrow) continue;
     result.error = ErrorOf(route->type);
-    result.route = *route;
+    result.route = route;
     return result;
   }
   result.error = RouteError::kNetUnreachable;

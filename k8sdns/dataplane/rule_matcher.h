@@ -4,7 +4,9 @@
 #define K8SDNS_DATAPLANE_RULE_MATCHER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "k8sdns/dataplane/rule_context.h"
 #include "k8sdns/dataplane/trace.h"
@@ -14,10 +16,25 @@ namespace k8sdns::dataplane {
 
 struct TableVerdict {
   enum Kind : uint8_t { kAccept, kDrop, kReject, kUnknown };
+  // Where and why it is not known. Kept apart: it is rare, and strings would
+  // have to be made and unmade for every packet.
+  struct Open {
+    std::string rule;  // "filter:FORWARD:rule:3"
+    std::string reason;
+  };
+
   Kind kind = kAccept;
-  uint8_t with = 0;    // kReject: RejectTarget::With
-  std::string rule;    // kUnknown: "filter:FORWARD:rule:3"
-  std::string reason;  // kUnknown
+  uint8_t with = 0;            // kReject: RejectTarget::With
+  std::unique_ptr<Open> open;  // kUnknown
+
+  static TableVerdict Unknown(std::string rule, std::string reason) {
+    TableVerdict verdict;
+    verdict.kind = kUnknown;
+    verdict.open = std::make_unique<Open>();
+    verdict.open->rule = std::move(rule);
+    verdict.open->reason = std::move(reason);
+    return verdict;
+  }
 };
 
 // Immutable; may be shared between threads.

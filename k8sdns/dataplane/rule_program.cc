@@ -23,7 +23,34 @@ RuleProgram::RuleProgram(const RuleIndex& index, IpFamily family,
     code_.clear();
     called_.clear();
   }
+  for (uint32_t i = 0; i + 1 < code_.size(); ++i) {
+    code_[i].short_next = ShortWay(i + 1);
+    code_[i].short_otherwise = ShortWay(code_[i].otherwise);
+  }
+  if (!empty()) short_begin_ = ShortWay(0);
   code_.shrink_to_fit();
+}
+
+RuleProgram::Instruction::Way RuleProgram::ShortWay(uint32_t from) const {
+  Instruction::Way way;
+  for (;;) {
+    const Instruction& i = code_[from];
+    switch (i.kind) {
+      case kJump:
+      case kNoTarget:
+      case kEnd:
+        ++from;
+        break;
+      case kGoOn:
+      case kSkip:
+        from = i.otherwise;
+        break;
+      default:
+        way.to = static_cast<uint16_t>(from);
+        return way;
+    }
+    way.steps += i.first;
+  }
 }
 
 bool RuleProgram::AddChain(const RuleIndex::Chain& chain, int depth) {

@@ -7,7 +7,11 @@
 // an instruction that evaluates a rare match or target hands it to
 // EvaluateMatch() and EvaluateTarget().
 //
-// Cost: building is linear in the instructions, at most kMaxInstructions; 32
+// Without a trace, instructions that are only steps of it need not run: each
+// other one knows the next that does something, and the steps on the way there
+// (`short_next`, `short_otherwise`).
+//
+// Cost: building is linear in the instructions, at most kMaxInstructions; 40
 // bytes each. Immutable.
 #ifndef K8SDNS_DATAPLANE_RULE_PROGRAM_H_
 #define K8SDNS_DATAPLANE_RULE_PROGRAM_H_
@@ -63,6 +67,13 @@ class RuleProgram {
     const uint8_t* data = nullptr;
     netfilter::ChainId chain = 0;
     uint32_t rule = 0;  // from 1; of an end: one more than there are
+    // Where to go on without a trace, and how many steps that passes over.
+    struct Way {
+      uint16_t to = 0;
+      uint16_t steps = 0;
+    };
+    Way short_next = {};
+    Way short_otherwise = {};
   };
 
   // Empty if `built_in` is itself looked up by key, or is too large.
@@ -70,6 +81,8 @@ class RuleProgram {
               const RuleIndex::Chain& built_in);
 
   bool empty() const { return code_.empty(); }
+  // The first instruction without a trace.
+  Instruction::Way short_begin() const { return short_begin_; }
   const Instruction* code() const { return code_.data(); }
   // What kCall and kGotoCall call: `a` is its number.
   const RuleIndex::Chain& called(uint32_t number) const {
@@ -89,8 +102,12 @@ class RuleProgram {
   bool AddJump(netfilter::StringId name, bool call, Instruction out, int depth,
                std::vector<uint32_t>& to_end);
 
+  // From an instruction on, over those that do nothing without a trace.
+  Instruction::Way ShortWay(uint32_t from) const;
+
   const RuleIndex* index_;  // while it is built
   IpFamily family_;
+  Instruction::Way short_begin_;
   std::vector<Instruction> code_;
   std::vector<const RuleIndex::Chain*> called_;
 };

@@ -247,12 +247,14 @@ ServiceChains::Endpoint ServiceChains::Choose(uint32_t chain,
                                               Decisions& decisions,
                                               uint32_t& mark) const {
   const uint32_t* record = Record(chain);
+  if (family_ == IpFamily::kIpv4) {
+    return Choose4(record, packet, decisions, mark);
+  }
   const uint32_t count = record[0];
   const auto set_mark = [&] { mark = (mark & ~record[2]) ^ record[3]; };
   if (MarksPacket(record, packet)) set_mark();
   const uint32_t* thresholds = record + kHeaderWords + 2 * address_words_;
-  uint32_t chosen = 0;
-  while (chosen + 1 < count && !decisions.Chance(thresholds[chosen])) ++chosen;
+  const uint32_t chosen = decisions.FirstChance(thresholds, count - 1);
   const uint32_t* endpoint =
       thresholds + (count - 1) + size_t{chosen} * (address_words_ + 1);
   uint32_t words[4] = {};
@@ -262,9 +264,33 @@ ServiceChains::Endpoint ServiceChains::Choose(uint32_t chain,
     const AddressWords src(packet.src);
     if (SameWords(src.words, words, address_words_)) set_mark();
   }
-  return {family_ == IpFamily::kIpv4 ? IpAddress::V4(words[0])
-                                     : netfilter::LoadAddress(family_, words),
-          static_cast<uint16_t>(last)};
+  return {netfilter::LoadAddress(family_, words), static_cast<uint16_t>(last)};
+}
+
+// The same with addresses of one word.
+ServiceChains::Endpoint ServiceChains::Choose4(const uint32_t* record,
+                                               const Packet& packet,
+                                               Decisions& decisions,
+                                               uint32_t& mark) const {
+  const uint32_t count = record[0];
+  const uint32_t flags = record[1];
+  const uint32_t* addresses = record + kHeaderWords;
+  const uint32_t source = packet.src.v4();
+  bool marks = (flags & kMarks) && packet.dst_port == flags >> 16 &&
+               packet.dst.v4() == addresses[1];
+  if (marks && (flags & kTestsSource)) {
+    const uint32_t length = record[4];
+    const uint32_t mask = length == 0 ? 0 : ~uint32_t{0} << (32 - length);
+    marks = ((source & mask) == addresses[0]) != !!(flags & kInvertsSource);
+  }
+  const uint32_t* thresholds = addresses + 2;
+  const uint32_t chosen = decisions.FirstChance(thresholds, count - 1);
+  const uint32_t* endpoint = thresholds + (count - 1) + size_t{2} * chosen;
+  if (marks) mark = (mark & ~record[2]) ^ record[3];
+  if ((endpoint[1] & kMarksOwn) && source == endpoint[0]) {
+    mark = (mark & ~record[2]) ^ record[3];
+  }
+  return {IpAddress::V4(endpoint[0]), static_cast<uint16_t>(endpoint[1])};
 }
 
 }  // namespace k8sdns::dataplane

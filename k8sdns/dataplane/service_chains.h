@@ -102,6 +102,8 @@ class ServiceChains {
   const uint32_t* Record(uint32_t chain) const {
     return reinterpret_cast<const uint32_t*>(lines_.data() + chain);
   }
+  Endpoint Choose4(const uint32_t* record, const Packet& packet,
+                   Decisions& decisions, uint32_t& mark) const;
   // Each is false if the form is not met.
   bool ReadChain(const RuleIndex& index, const uint16_t* first, uint32_t rules);
   bool ReadRule(const uint16_t* halves, Rule& rule) const;

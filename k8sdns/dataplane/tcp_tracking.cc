@@ -384,6 +384,19 @@ TcpResult TrackTcp(const TcpSegment& segment, int direction, bool seen_reply,
   return result;
 }
 
+TcpResult TrackOpeningTcp(const TcpSegment& segment, TcpTracking& tcp) {
+  TcpTracking::Side& sender = tcp.seen[0];
+  sender.end = sender.max_end = EndOf(segment);
+  sender.max_window = Window(segment);
+  tcp.seen[1].max_end = Window(segment);
+  tcp.last_index = kSyn;
+  tcp.state = TcpState::kSynSent;
+  TcpResult result;
+  result.verdict = TcpVerdict::kValid;
+  result.after = TcpState::kSynSent;
+  return result;
+}
+
 int TcpTimeout(const TcpTracking& tcp, const TcpResult& result) {
   static constexpr int kSeconds[] = {10, 120, 60,  432000, 120,
                                      60, 30,  120, 10,     120};

@@ -92,6 +92,16 @@ bool TrackNewTcp(const TcpSegment& segment, const TcpOptions& options,
 TcpResult TrackTcp(const TcpSegment& segment, int direction, bool seen_reply,
                    bool assured, const TcpOptions& options, TcpTracking& tcp);
 
+// Whether the flags are those of a SYN that may open a connection.
+inline bool OpensTcp(uint8_t flags) {
+  constexpr uint8_t kSyn = 0x02;
+  constexpr uint8_t kAnyway = 0x08 | 0x20 | 0x40 | 0x80;  // PSH URG ECE CWR
+  return (flags & ~kAnyway) == kSyn;
+}
+// What TrackNewTcp() and TrackTcp() come to for such a segment, if it is the
+// first of a flow. `tcp` is as it was made.
+TcpResult TrackOpeningTcp(const TcpSegment& segment, TcpTracking& tcp);
+
 // Seconds until an entry in this state is forgotten.
 int TcpTimeout(const TcpTracking& tcp, const TcpResult& result);
 

@@ -104,16 +104,6 @@ bool IpAddress::IsUnspecified() const {
                      [](uint8_t b) { return b == 0; });
 }
 
-bool IpAddress::IsLoopback() const {
-  if (is_v4()) return bytes_[0] == 127;
-  return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.end() - 1,
-                                        [](uint8_t b) { return b == 0; });
-}
-
-bool IpAddress::IsMulticast() const {
-  return is_v4() ? bytes_[0] >> 4 == 0xe : bytes_[0] == 0xff;
-}
-
 bool IpAddress::IsLinkLocal() const {
   if (is_v4()) return bytes_[0] == 169 && bytes_[1] == 254;
   return bytes_[0] == 0xfe && bytes_[1] >> 6 == 2;
@@ -162,19 +152,6 @@ IpPrefix IpPrefix::Masked() const {
       IpAddress::V4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 |
                     uint32_t{bytes[2]} << 8 | bytes[3]),
       length_);
-}
-
-bool IpPrefix::Contains(const IpAddress& address) const {
-  if (address.family() != family()) return false;
-  const int whole = length_ / 8;
-  if (std::memcmp(address.bytes().data(), address_.bytes().data(), whole) !=
-      0) {
-    return false;
-  }
-  const int rest = length_ % 8;
-  if (rest == 0) return true;
-  const uint8_t mask = static_cast<uint8_t>(0xff00 >> rest);
-  return ((address.bytes()[whole] ^ address_.bytes()[whole]) & mask) == 0;
 }
 
 bool IpPrefix::Contains(const IpPrefix& other) const {

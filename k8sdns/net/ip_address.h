@@ -80,8 +80,16 @@ class IpAddress {
   }
 
   bool IsUnspecified() const;  // 0.0.0.0 or ::
-  bool IsLoopback() const;     // 127.0.0.0/8 or ::1
-  bool IsMulticast() const;    // 224.0.0.0/4 or ff00::/8
+  // 127.0.0.0/8 or ::1
+  constexpr bool IsLoopback() const {
+    if (is_v4()) return bytes_[0] == 127;
+    const Words w = words();
+    return w[0] == 0 && Number(w[1]) == 1;
+  }
+  // 224.0.0.0/4 or ff00::/8
+  constexpr bool IsMulticast() const {
+    return is_v4() ? bytes_[0] >> 4 == 0xe : bytes_[0] == 0xff;
+  }
   bool IsLinkLocal() const;    // 169.254.0.0/16 or fe80::/10
 
   // The canonical text: dotted quad, or RFC 5952 as inet_ntop(3) prints it.
@@ -112,7 +120,21 @@ class IpAddress {
   }
 
  private:
+  friend class IpPrefix;
+
   using Words = std::array<uint64_t, 2>;  // as they lie in memory
+
+  // Whether the first `length` bits are the other's, of the same family.
+  constexpr bool HasPrefixOf(const IpAddress& other, int length) const {
+    const Words x = words();
+    const Words y = other.words();
+    const uint64_t first = Number(x[0] ^ y[0]);
+    if (length < 64) return (first & ~(~uint64_t{0} >> length)) == 0;
+    const uint64_t second = Number(x[1] ^ y[1]);
+    const uint64_t others =  // bits that may differ
+        length == 128 ? 0 : ~uint64_t{0} >> (length - 64);
+    return (first | (second & ~others)) == 0;
+  }
 
   constexpr Words words() const { return std::bit_cast<Words>(bytes_); }
   static constexpr uint64_t Number(uint64_t word) {
@@ -148,7 +170,10 @@ class IpPrefix {
   constexpr IpFamily family() const { return address_.family(); }
 
   IpPrefix Masked() const;
-  bool Contains(const IpAddress& address) const;
+  constexpr bool Contains(const IpAddress& address) const {
+    return address.family() == family() &&
+           address.HasPrefixOf(address_, length_);
+  }
   // True if every address of `other` is in this prefix.
   bool Contains(const IpPrefix& other) const;
   bool Overlaps(const IpPrefix& other) const;
