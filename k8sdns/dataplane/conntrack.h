@@ -156,8 +156,8 @@ class Conntrack {
 
  private:
   // Where a flow is kept. The lower bits of an id are its slot, the others
-  // count up.
-  struct Slot {
+  // count up. A power of two of bytes: slots are found by a shift.
+  struct alignas(256) Slot {
     FlowId id = 0;     // 0: free
     FlowId older = 0;  // the flow of the same source that was mapped before
     // Of the flow's tuples; that of the reply is made when it is needed.

@@ -9,6 +9,7 @@
 #include "k8sdns/dataplane/nat.h"
 #include "k8sdns/dataplane/rule_index.h"
 #include "k8sdns/dataplane/rule_program.h"
+#include "k8sdns/net/prefetch.h"
 
 namespace k8sdns::dataplane {
 namespace {
@@ -37,7 +38,7 @@ void Prefetch(const uint16_t* halves, uint32_t rules) {
   constexpr uint32_t kHalvesPerRule = 14;  // about
   const uint32_t lines = std::min(rules * kHalvesPerRule / kLineHalves, 6u);
   for (uint32_t i = 1; i <= lines; ++i) {
-    __builtin_prefetch(halves + i * kLineHalves);
+    PrefetchLine(halves + i * kLineHalves);
   }
 }
 
@@ -622,7 +623,7 @@ const void* Matcher::Prefetch(const Packet& packet, int step,
     return nullptr;
   }
   const uint16_t* halves = index->halves(slot->jump.offset);
-  __builtin_prefetch(halves);
+  PrefetchLine(halves);
   dataplane::Prefetch(halves, slot->jump.rules);
   return nullptr;
 }

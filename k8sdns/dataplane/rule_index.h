@@ -22,6 +22,7 @@
 #include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/dataplane/service_chains.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/net/prefetch.h"
 #include "k8sdns/netfilter/ruleset.h"
 
 namespace k8sdns::dataplane {
@@ -185,7 +186,7 @@ class RuleIndex {
   void Prefetch(const Chain& chain, const PacketKey& key) const {
     if (chain.lookup == kNone) return;
     const uint64_t hash = key.Hash(lookups_[chain.lookup].shape, chain.lookup);
-    __builtin_prefetch(&slots_[hash & slot_mask_]);
+    PrefetchLine(&slots_[hash & slot_mask_]);
   }
   // The largest indexed chain; nullptr if there is none.
   const Chain* largest() const { return largest_; }

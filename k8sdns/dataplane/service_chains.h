@@ -24,6 +24,7 @@
 #include "k8sdns/dataplane/decisions.h"
 #include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/net/prefetch.h"
 #include "k8sdns/netfilter/ruleset.h"
 
 namespace k8sdns::dataplane {
@@ -62,9 +63,9 @@ class ServiceChains {
 
   // Speed only: asks for the memory that Choose() reads.
   void Prefetch(uint32_t chain) const {
-    __builtin_prefetch(lines_.data() + chain);
-    __builtin_prefetch(lines_.data() + chain + 1);
-    __builtin_prefetch(lines_.data() + chain + 2);
+    PrefetchLine(lines_.data() + chain);
+    PrefetchLine(lines_.data() + chain + 1);
+    PrefetchLine(lines_.data() + chain + 2);
   }
   size_t memory_bytes() const { return lines_.capacity() * sizeof(Line); }
 

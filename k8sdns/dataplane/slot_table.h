@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "k8sdns/dataplane/large_page_allocator.h"
+#include "k8sdns/net/prefetch.h"
 
 namespace k8sdns::dataplane {
 
@@ -75,7 +76,7 @@ class SlotTable {
   }
   // Speed only: asks for the memory that a search reads.
   void Prefetch(uint32_t hash) const {
-    if (!entries_.empty()) __builtin_prefetch(&entries_[hash & mask_]);
+    if (!entries_.empty()) PrefetchLine(&entries_[hash & mask_]);
   }
   size_t size() const { return size_; }
   size_t memory_bytes() const { return entries_.capacity() * sizeof(uint64_t); }

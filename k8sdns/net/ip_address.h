@@ -90,7 +90,7 @@ class IpAddress {
   constexpr bool IsMulticast() const {
     return is_v4() ? bytes_[0] >> 4 == 0xe : bytes_[0] == 0xff;
   }
-  bool IsLinkLocal() const;    // 169.254.0.0/16 or fe80::/10
+  bool IsLinkLocal() const;  // 169.254.0.0/16 or fe80::/10
 
   // The canonical text: dotted quad, or RFC 5952 as inet_ntop(3) prints it.
   std::string ToString() const;

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "k8sdns/net/prefetch.h"
 #include "k8sdns/netfilter/ruleset.h"
 
 namespace k8sdns::netfilter {
@@ -56,11 +57,11 @@ class CallGraph {
   }
   // Asks for the memory of callees(chain), in two steps with time between.
   void PrefetchPlace(ChainId chain) const {
-    __builtin_prefetch(begin_.data() + chain);
-    __builtin_prefetch(end_.data() + chain);
+    PrefetchLine(begin_.data() + chain);
+    PrefetchLine(end_.data() + chain);
   }
   void PrefetchCallees(ChainId chain) const {
-    __builtin_prefetch(callees_.data() + begin_[chain]);
+    PrefetchLine(callees_.data() + begin_[chain]);
   }
   // The hooks at which the rules that were read fast may be met.
   uint8_t hooks(ChainId chain) const { return hooks_[chain]; }

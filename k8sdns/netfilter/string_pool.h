@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
+#include "k8sdns/net/prefetch.h"
 #include "k8sdns/netfilter/growing_array.h"
 #include "k8sdns/netfilter/ops.h"
 
@@ -42,21 +43,21 @@ class StringPool {
   // steps with other work between them, and gives Intern() or Find() the
   // candidate: the answer is the same, without waiting.
   void PrefetchSlot(uint64_t hash) const {
-    __builtin_prefetch(slots_.data() + SlotOf(hash));
+    PrefetchLine(slots_.data() + SlotOf(hash));
   }
   // The first text that may have this hash; 0: none.
   StringId Candidate(uint64_t hash) const {
     size_t i = SlotOf(hash);
     while (slots_[i] != kFree && !MayBe(slots_[i], hash)) i = After(i);
     const StringId id = slots_[i] & id_mask_;
-    __builtin_prefetch(offsets_.data() + id);
+    PrefetchLine(offsets_.data() + id);
     return id;
   }
   void PrefetchText(StringId candidate) const {
     if (candidate == 0) return;
     const char* text = text_.data() + offsets_[candidate];
-    __builtin_prefetch(text);
-    __builtin_prefetch(text + 32);  // most are not longer than two lines
+    PrefetchLine(text);
+    PrefetchLine(text + 32);  // most are not longer than two lines
   }
   StringId Intern(absl::string_view text, uint64_t hash, StringId candidate,
                   bool* added) {

@@ -13,6 +13,7 @@
 #include "k8sdns/cluster/cluster.h"
 #include "k8sdns/cluster/endpoints.h"
 #include "k8sdns/cluster/service.h"
+#include "k8sdns/net/prefetch.h"
 
 namespace k8sdns::proxy {
 
@@ -33,17 +34,17 @@ inline constexpr size_t kHeadsAhead = 8;
 inline constexpr size_t kPartsAhead = 4;
 
 inline void PrefetchParts(const Service& service) {
-  __builtin_prefetch(service.spec.ports.data());
-  __builtin_prefetch(service.spec.ip_families.data());
-  __builtin_prefetch(service.spec.cluster_ips.data());
+  PrefetchLine(service.spec.ports.data());
+  PrefetchLine(service.spec.ip_families.data());
+  PrefetchLine(service.spec.cluster_ips.data());
 }
 inline void PrefetchParts(const EndpointSlice& slice) {
-  __builtin_prefetch(slice.ports.data());
+  PrefetchLine(slice.ports.data());
   // What is read of an endpoint; the processor follows along longer lists.
   for (size_t i = 0; i < slice.endpoints.size() && i < 16; ++i) {
-    __builtin_prefetch(&slice.endpoints[i].addresses);
-    __builtin_prefetch(&slice.endpoints[i].node_name);
-    __builtin_prefetch(&slice.endpoints[i].hints_for_zones);
+    PrefetchLine(&slice.endpoints[i].addresses);
+    PrefetchLine(&slice.endpoints[i].node_name);
+    PrefetchLine(&slice.endpoints[i].hints_for_zones);
   }
 }
 
@@ -51,7 +52,7 @@ template <typename T>
 void PrefetchHead(const std::vector<const T*>& objects, size_t i) {
   if (i >= objects.size()) return;
   const char* head = reinterpret_cast<const char*>(objects[i]);
-  for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(head + at);
+  for (size_t at = 0; at < sizeof(T); at += 64) PrefetchLine(head + at);
 }
 template <typename T>
 void PrefetchParts(const std::vector<const T*>& objects, size_t i) {

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <variant>
 
+#include "k8sdns/net/prefetch.h"
 #include "k8sdns/proxy/iptables_fixed_rules.h"
 #include "k8sdns/proxy/iptables_rules.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 void Prefetch(const void* begin, size_t size) {
   for (size_t at = 0; at < size; at += 64) {
-    __builtin_prefetch(static_cast<const char*>(begin) + at);
+    PrefetchLine(static_cast<const char*>(begin) + at);
   }
 }
 
@@ -33,7 +34,7 @@ void VisitAhead(const std::vector<PortNode*>& ports, Visit visit) {
                std::min(next.list.size() * sizeof(EndpointInfo), kMaxBytes));
       Prefetch(next.list.texts.data(),
                std::min(next.list.texts.size(), kMaxBytes));
-      __builtin_prefetch(next.info.name.data());
+      PrefetchLine(next.info.name.data());
     }
     visit(*ports[i]);
   }
