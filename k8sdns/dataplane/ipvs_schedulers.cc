@@ -102,8 +102,7 @@ int32_t IpvsState::ChooseAny(const IpvsService& service,
 // ip_vs_rr_schedule(): the next one that takes connections.
 int32_t IpvsState::ChooseNext(int32_t index) {
   const IpvsService& service = services_->service(index);
-  IpvsPosition& position =
-      positions_.try_emplace(index, service.start).first->second;
+  IpvsPosition& position = positions_[static_cast<size_t>(index)];
   const int32_t count = static_cast<int32_t>(service.dest_count);
   for (int32_t i = 1; i <= count; ++i) {
     const int32_t next = (position.last + i) % count;
@@ -118,8 +117,7 @@ int32_t IpvsState::ChooseNext(int32_t index) {
 // the weight of the pass.
 int32_t IpvsState::ChooseNextWeighted(int32_t index) {
   const IpvsService& service = services_->service(index);
-  IpvsPosition& position =
-      positions_.try_emplace(index, service.start).first->second;
+  IpvsPosition& position = positions_[static_cast<size_t>(index)];
   if (service.max_weight <= 0) return -1;
   const int32_t count = static_cast<int32_t>(service.dest_count);
   int32_t at = position.last;

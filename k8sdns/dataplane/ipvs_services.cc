@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "k8sdns/dataplane/tuple.h"
 
 namespace k8sdns::dataplane {
 namespace {
@@ -181,6 +182,32 @@ std::string WhyUnknown(const ipvs::VirtualServer& server) {
   return "";
 }
 
+// Whether it looks at how many connections real servers have.
+bool AsksForLoad(Scheduler scheduler) {
+  switch (scheduler) {
+    case Scheduler::kRr:
+    case Scheduler::kWrr:
+    case Scheduler::kSh:
+    case Scheduler::kDh:
+    case Scheduler::kMh:
+    case Scheduler::kFo:
+      return false;
+    default:
+      return true;
+  }
+}
+
+uint32_t HashOf(const ipvs::ServiceKey& key) {
+  // As of a packet to it.
+  Tuple tuple;
+  tuple.src = key.address;
+  tuple.dst = key.address;
+  tuple.src_port = static_cast<uint16_t>(key.fwmark ^ key.fwmark >> 16);
+  tuple.dst_port = key.port;
+  tuple.protocol = key.protocol;
+  return tuple.Hash();
+}
+
 }  // namespace
 
 uint32_t IpvsHash(Scheduler scheduler, const IpAddress& address, uint16_t port,
@@ -198,7 +225,7 @@ uint32_t IpvsHash(Scheduler scheduler, const IpAddress& address, uint16_t port,
 
 IpvsServices::IpvsServices(const ipvs::Table& table) {
   services_.reserve(table.size());
-  by_key_.reserve(table.size());
+  by_key_.Reserve(table.size());
   table.ForEach([&](const ipvs::VirtualServer& from) {
     IpvsService to;
     to.key = from.key;
@@ -210,6 +237,7 @@ IpvsServices::IpvsServices(const ipvs::Table& table) {
     to.netmask = from.netmask;
     to.timeout_us = int64_t{from.persistence_seconds} * 1'000'000;
     to.unknown = WhyUnknown(from);
+    to.known = to.unknown.empty();
     to.first_dest = static_cast<uint32_t>(dests_.size());
     to.dest_count = static_cast<uint32_t>(from.real_servers.size());
     for (auto it = from.real_servers.rbegin(); it != from.real_servers.rend();
@@ -223,6 +251,7 @@ IpvsServices::IpvsServices(const ipvs::Table& table) {
         dest.upper_threshold = it->extra->upper_threshold;
         dest.lower_threshold = it->extra->lower_threshold;
       }
+      dest.counted = AsksForLoad(to.scheduler) || dest.upper_threshold != 0;
     }
     const std::span<const IpvsDest> dests = this->dests(to);
     if (!dests.empty()) {
@@ -237,24 +266,35 @@ IpvsServices::IpvsServices(const ipvs::Table& table) {
     }
     has_marks_ |= to.key.fwmark != 0;
     has_any_port_ |= to.key.fwmark == 0 && to.key.port == 0;
-    by_key_.emplace(to.key, static_cast<int32_t>(services_.size()));
+    by_key_.Insert(HashOf(to.key), static_cast<uint32_t>(services_.size()));
     services_.push_back(std::move(to));
   });
 }
 
 int32_t IpvsServices::Find(const Packet& packet, uint32_t mark) const {
+  int32_t found = -1;
   if (has_marks_ && mark != 0) {
-    auto it = by_key_.find(ipvs::ServiceKey::OfMark(mark, packet.family()));
-    if (it != by_key_.end()) return it->second;
+    found = Find(ipvs::ServiceKey::OfMark(mark, packet.family()));
   }
-  auto it = by_key_.find(
-      ipvs::ServiceKey::Of(packet.protocol, packet.dst, packet.dst_port));
-  if (it != by_key_.end()) return it->second;
-  if (has_any_port_) {
-    it = by_key_.find(ipvs::ServiceKey::Of(packet.protocol, packet.dst, 0));
-    if (it != by_key_.end()) return it->second;
+  if (found < 0) {
+    found = Find(
+        ipvs::ServiceKey::Of(packet.protocol, packet.dst, packet.dst_port));
   }
-  return -1;
+  if (found < 0 && has_any_port_) {
+    found = Find(ipvs::ServiceKey::Of(packet.protocol, packet.dst, 0));
+  }
+  return found;
+}
+
+int32_t IpvsServices::Find(const ipvs::ServiceKey& key) const {
+  const uint32_t slot = by_key_.Find(
+      HashOf(key), [&](uint32_t s) { return services_[s].key == key; });
+  return slot == SlotTable::kNone ? -1 : static_cast<int32_t>(slot);
+}
+
+void IpvsServices::Prefetch(const Packet& packet) const {
+  by_key_.Prefetch(HashOf(
+      ipvs::ServiceKey::Of(packet.protocol, packet.dst, packet.dst_port)));
 }
 
 }  // namespace k8sdns::dataplane

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "k8sdns/dataplane/large_page_allocator.h"
+#include "k8sdns/dataplane/slot_table.h"
 #include "k8sdns/ipvs/virtual_server.h"
 #include "k8sdns/net/packet.h"
 
@@ -21,6 +22,8 @@ struct IpvsDest {
   IpAddress address;
   uint16_t port = 0;  // 0: that of the packet
   ipvs::Forwarding forwarding = ipvs::Forwarding::kMasquerade;
+  // Whether its connections are counted: its scheduler or a threshold asks.
+  bool counted = false;
   int32_t weight = 1;
   uint32_t upper_threshold = 0;  // 0: none
   uint32_t lower_threshold = 0;
@@ -33,23 +36,24 @@ struct IpvsPosition {
   friend bool operator==(const IpvsPosition&, const IpvsPosition&) = default;
 };
 
-struct IpvsService {
+// What every new connection asks for comes first, in one cache line.
+struct alignas(64) IpvsService {
   ipvs::ServiceKey key;
   ipvs::Scheduler scheduler = ipvs::Scheduler::kRr;
   uint8_t scheduler_flags = 0;  // ipvs::VirtualServer::SchedulerFlag
   bool one_packet = false;
   bool persistent = false;
-  uint8_t prefix = 128;           // of IPv6 clients
-  uint32_t netmask = 0xffffffff;  // of IPv4 clients
-  int64_t timeout_us = 0;
-  // Why packets to it have an outcome that is not known; "" if they have one.
-  std::string unknown;
+  bool known = true;  // else packets to it have an outcome that is not
   // Index of the first real server; the last added one comes first.
   uint32_t first_dest = 0;
   uint32_t dest_count = 0;
-  IpvsPosition start;       // of rr and wrr after all were added
-  int32_t max_weight = 0;   // wrr: of a pass
-  int32_t weight_step = 1;  // wrr: the greatest common divisor
+  IpvsPosition start;             // of rr and wrr after all were added
+  uint8_t prefix = 128;           // of IPv6 clients
+  uint32_t netmask = 0xffffffff;  // of IPv4 clients
+  int32_t max_weight = 0;         // wrr: of a pass
+  int32_t weight_step = 1;        // wrr: the greatest common divisor
+  int64_t timeout_us = 0;
+  std::string unknown;  // why it is not known
   // sh, dh, mh: bucket to dest, counted from first_dest; empty: no dest.
   std::vector<uint16_t> buckets;
 };
@@ -69,12 +73,16 @@ class IpvsServices {
   }
   const IpvsDest& dest(uint32_t index) const { return dests_[index]; }
   bool empty() const { return services_.empty(); }
+  // Speed only: asks for what Find() reads first.
+  void Prefetch(const Packet& packet) const;
   size_t size() const { return services_.size(); }
 
  private:
-  std::vector<IpvsService> services_;
-  std::vector<IpvsDest> dests_;
-  absl::flat_hash_map<ipvs::ServiceKey, int32_t> by_key_;
+  int32_t Find(const ipvs::ServiceKey& key) const;
+
+  std::vector<IpvsService, LargePageAllocator<IpvsService>> services_;
+  std::vector<IpvsDest, LargePageAllocator<IpvsDest>> dests_;
+  SlotTable by_key_;
   bool has_marks_ = false;
   bool has_any_port_ = false;
 };

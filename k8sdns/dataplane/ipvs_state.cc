@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "k8sdns/ipvs/ipvsadm_save.h"
+#include "k8sdns/net/prefetch.h"
 
 namespace k8sdns::dataplane {
 namespace {
@@ -88,12 +89,20 @@ IpvsOptions IpvsOptions::Of(const NodeConfig& config) {
 void IpvsState::Load(const ipvs::Table& table) {
   *this = IpvsState();
   services_ = std::make_shared<const IpvsServices>(table);
+  ResetPositions();
+}
+
+void IpvsState::ResetPositions() {
+  positions_.resize(services_->size());
+  for (size_t i = 0; i < positions_.size(); ++i) {
+    positions_[i] = services_->service(static_cast<int32_t>(i)).start;
+  }
 }
 
 void IpvsState::Change(const ipvs::Table& table) {
   const std::shared_ptr<const IpvsServices> old = std::move(services_);
   services_ = std::make_shared<const IpvsServices>(table);
-  positions_.clear();
+  ResetPositions();
   counters_.clear();
   lblc_.clear();
   // Where each real server of a service is now.
@@ -128,11 +137,15 @@ void IpvsState::Change(const ipvs::Table& table) {
       }
     }
   }
-  for (auto& [key, connection] : connections_) {
-    if (connection.dest_index < 0) continue;
+  for (Slot& slot : slots_) {
+    IpvsConnection& connection = slot.connection;
+    if (slot.serial == 0 || connection.dest_index < 0) continue;
     connection.dest_index = moved[connection.dest_index];
+    connection.counted = false;
     if (connection.dest_index < 0) continue;
-    Count(connection.dest_index, connection.active, !connection.active);
+    connection.counted =
+        services_->dest(static_cast<uint32_t>(connection.dest_index)).counted;
+    Count(connection, connection.active, !connection.active);
   }
   std::map<std::pair<int32_t, IpAddress>, Template> templates;
   for (auto& [key, entry] : templates_) {
@@ -146,12 +159,14 @@ void IpvsState::Change(const ipvs::Table& table) {
 
 // ---- bookkeeping ----
 
-void IpvsState::Count(int32_t dest, int active, int inactive) {
-  if (dest < 0) return;
-  Counters& c = counters_[static_cast<uint32_t>(dest)];
+void IpvsState::Count(const IpvsConnection& connection, int active,
+                      int inactive) {
+  if (!connection.counted) return;
+  const auto dest = static_cast<uint32_t>(connection.dest_index);
+  const IpvsDest& d = services_->dest(dest);
+  Counters& c = counters_[dest];
   c.active += active;
   c.inactive += inactive;
-  const IpvsDest& d = services_->dest(static_cast<uint32_t>(dest));
   if (d.upper_threshold == 0) return;
   const int64_t total = int64_t{c.active} + c.inactive;
   if (active + inactive > 0) {
@@ -175,25 +190,76 @@ void IpvsState::Touch(IpvsConnection& connection, const Packet& packet,
   }
   if (active != connection.active) {
     connection.active = active;
-    Count(connection.dest_index, active ? 1 : -1, active ? -1 : 1);
+    Count(connection, active ? 1 : -1, active ? -1 : 1);
   }
   connection.expires_us = now_us + seconds * kSecond;
 }
 
-void IpvsState::Remove(Key request) {
-  auto it = connections_.find(request);
-  if (it == connections_.end()) return;
-  const IpvsConnection& c = it->second;
-  Count(c.dest_index, c.active ? -1 : 0, c.active ? 0 : -1);
-  auto reply = replies_.find(ReplyKey(c));
-  if (reply != replies_.end() && reply->second == request) {
-    replies_.erase(reply);
-  }
-  connections_.erase(it);
+uint32_t IpvsState::FindRequest(const Tuple& tuple) const {
+  const uint32_t entry = by_tuple_.Find(tuple.Hash(), [&](uint32_t e) {
+    return e % 2 == 0 && RequestOf(slots_[e / 2].connection) == tuple;
+  });
+  return entry == SlotTable::kNone ? SlotTable::kNone : entry / 2;
 }
 
-void IpvsState::SetTimer(const Key& request, int64_t expires_us) {
-  timers_[expires_us / kSecond + 1].push_back(request);
+uint32_t IpvsState::FindReply(const Tuple& tuple, uint32_t hash) const {
+  const uint32_t entry = by_tuple_.Find(hash, [&](uint32_t e) {
+    return e % 2 == 1 && ReplyOf(slots_[e / 2].connection) == tuple;
+  });
+  return entry == SlotTable::kNone ? SlotTable::kNone : entry / 2;
+}
+
+void IpvsState::Add(const IpvsConnection& connection) {
+  uint32_t number = static_cast<uint32_t>(slots_.size());
+  if (free_.empty()) {
+    slots_.emplace_back();
+  } else {
+    number = free_.back();
+    free_.pop_back();
+  }
+  const Tuple reply = ReplyOf(connection);
+  Slot& slot = slots_[number];
+  slot.serial = next_serial_++;
+  slot.hashes[0] = RequestOf(connection).Hash();
+  slot.hashes[1] = reply.Hash();
+  const uint32_t older = FindReply(reply, slot.hashes[1]);
+  slot.connection = connection;
+  by_tuple_.Insert(slot.hashes[0], 2 * number);
+  // Of connections with the same reply the latest one gets it.
+  if (older == SlotTable::kNone) {
+    by_tuple_.Insert(slot.hashes[1], 2 * number + 1);
+  } else {
+    by_tuple_.Replace(slot.hashes[1], 2 * older + 1, 2 * number + 1);
+  }
+  SetTimer(number);
+}
+
+void IpvsState::Remove(uint32_t number) {
+  Slot& slot = slots_[number];
+  const IpvsConnection& c = slot.connection;
+  Count(c, c.active ? -1 : 0, c.active ? 0 : -1);
+  for (uint32_t i : {0u, 1u}) by_tuple_.Erase(slot.hashes[i], 2 * number + i);
+  slot.serial = 0;
+  free_.push_back(number);
+}
+
+bool IpvsState::HasConnectionsOf(const IpvsState& other) const {
+  if (connection_count() != other.connection_count()) return false;
+  for (const Slot& slot : slots_) {
+    if (slot.serial == 0) continue;
+    const uint32_t found = other.FindRequest(RequestOf(slot.connection));
+    if (found == SlotTable::kNone ||
+        !(other.slots_[found].connection == slot.connection)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void IpvsState::SetTimer(uint32_t number) {
+  const Slot& slot = slots_[number];
+  timers_[slot.connection.expires_us / kSecond + 1].push_back(
+      {number, slot.serial});
 }
 
 void IpvsState::Expire(int64_t now_us) {
@@ -217,15 +283,24 @@ void IpvsState::Expire(int64_t now_us) {
 void IpvsState::ExpireSecond(int64_t second, int64_t now_us) {
   auto due = timers_.find(second);
   if (due == timers_.end()) return;
-  const std::vector<Key> keys = std::move(due->second);
+  const std::vector<Timer> timers = std::move(due->second);
   timers_.erase(due);
-  for (const Key& key : keys) {
-    auto it = connections_.find(key);
-    if (it == connections_.end()) continue;
-    if (it->second.expires_us <= now_us) {
-      Remove(key);
+  // Memory is asked for a few connections ahead.
+  constexpr size_t kAhead = 8;
+  for (size_t i = 0; i < timers.size(); ++i) {
+    if (i + 2 * kAhead < timers.size()) {
+      PrefetchLine(&slots_[timers[i + 2 * kAhead].slot]);
+    }
+    if (i + kAhead < timers.size()) {
+      const Slot& ahead = slots_[timers[i + kAhead].slot];
+      for (uint32_t hash : ahead.hashes) by_tuple_.Prefetch(hash);
+    }
+    const Slot& slot = slots_[timers[i].slot];
+    if (slot.serial != timers[i].serial) continue;
+    if (slot.connection.expires_us <= now_us) {
+      Remove(timers[i].slot);
     } else {
-      SetTimer(key, it->second.expires_us);
+      SetTimer(timers[i].slot);
     }
   }
 }
@@ -233,27 +308,26 @@ void IpvsState::ExpireSecond(int64_t second, int64_t now_us) {
 // ---- packets ----
 
 const IpvsConnection* IpvsState::Find(const Packet& packet) const {
-  auto it = connections_.find({packet.src, packet.dst, packet.src_port,
-                               packet.dst_port, packet.protocol});
-  return it == connections_.end() ? nullptr : &it->second;
+  const uint32_t slot = FindRequest(Tuple::Of(packet));
+  return slot == SlotTable::kNone ? nullptr : &slots_[slot].connection;
 }
 
 const IpvsConnection* IpvsState::Reply(const Packet& packet, int64_t now_us) {
-  if (replies_.empty() || !IsHandled(packet.protocol)) return nullptr;
+  if (connection_count() == 0 || !IsHandled(packet.protocol)) return nullptr;
   Expire(now_us);
-  auto reply = replies_.find({packet.src, packet.dst, packet.src_port,
-                              packet.dst_port, packet.protocol});
-  if (reply == replies_.end()) return nullptr;
-  IpvsConnection& connection = connections_.find(reply->second)->second;
+  const Tuple tuple = Tuple::Of(packet);
+  const uint32_t slot = FindReply(tuple, tuple.Hash());
+  if (slot == SlotTable::kNone) return nullptr;
+  IpvsConnection& connection = slots_[slot].connection;
   Touch(connection, packet, true, now_us);
   return &connection;
 }
 
 const IpvsConnection* IpvsState::Translated(const Packet& packet) const {
-  auto reply = replies_.find({packet.dst, packet.src, packet.dst_port,
-                              packet.src_port, packet.protocol});
-  if (reply == replies_.end()) return nullptr;
-  return &connections_.find(reply->second)->second;
+  const Tuple tuple = {packet.dst, packet.src, packet.dst_port, packet.src_port,
+                       packet.protocol};
+  const uint32_t slot = FindReply(tuple, tuple.Hash());
+  return slot == SlotTable::kNone ? nullptr : &slots_[slot].connection;
 }
 
 // ip_vs_in_hook().
@@ -262,14 +336,13 @@ IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
                                int64_t now_us, Decisions& decisions) {
   IpvsVerdict verdict;
   if (options.backup_only || !IsHandled(packet.protocol)) return verdict;
+  services_->Prefetch(packet);
   Expire(now_us);
-  const Key key = {packet.src, packet.dst, packet.src_port, packet.dst_port,
-                   packet.protocol};
-  auto it = connections_.find(key);
+  uint32_t found = FindRequest(Tuple::Of(packet));
   const bool syn =
       packet.protocol == Protocol::kTcp && (packet.tcp_flags & kTcpSyn) != 0;
-  if (it != connections_.end()) {
-    IpvsConnection& c = it->second;
+  if (found != SlotTable::kNone) {
+    IpvsConnection& c = slots_[found].connection;
     const bool old_flow = c.conntrack && known_flow;
     bool again = false;
     if (syn) {
@@ -289,19 +362,19 @@ IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
       again = true;
     }
     if (again) {
-      Remove(key);
+      Remove(found);
       // Its flow still points at the old real server.
       if (old_flow) {
         verdict.kind = IpvsVerdict::kDrop;
         return verdict;
       }
-      it = connections_.end();
+      found = SlotTable::kNone;
     }
   }
-  if (it != connections_.end()) {
-    Touch(it->second, packet, false, now_us);
+  if (found != SlotTable::kNone) {
+    Touch(slots_[found].connection, packet, false, now_us);
     verdict.kind = IpvsVerdict::kForward;
-    verdict.connection = it->second;
+    verdict.connection = slots_[found].connection;
     return verdict;
   }
   if (packet.protocol == Protocol::kTcp &&
@@ -311,8 +384,9 @@ IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
   const int32_t service = services_->Find(packet, mark);
   if (service < 0) return verdict;
   // Not the reply of a real server on this node.
-  if (own && connections_.contains({packet.dst, packet.src, packet.dst_port,
-                                    packet.src_port, packet.protocol})) {
+  if (own &&
+      FindRequest({packet.dst, packet.src, packet.dst_port, packet.src_port,
+                   packet.protocol}) != SlotTable::kNone) {
     return verdict;
   }
   return Schedule(service, packet, options, now_us, decisions);
@@ -331,7 +405,7 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
     verdict.reason = std::move(reason);
     return verdict;
   };
-  if (!service.unknown.empty()) return unknown(service.unknown);
+  if (!service.known) return unknown(service.unknown);
   const int32_t chosen =
       service.persistent
           ? SchedulePersistent(index, packet, options, now_us, decisions)
@@ -358,6 +432,7 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
                     ? dest.port
                     : packet.dst_port;
   c.dest_index = chosen;
+  c.counted = dest.counted;
   c.conntrack = options.conntrack;
   c.controlled = service.persistent;
   c.one_packet = service.one_packet && packet.protocol == Protocol::kUdp;
@@ -367,13 +442,10 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
     verdict.connection = c;
     return verdict;
   }
-  Count(chosen, 0, 1);
+  Count(c, 0, 1);
   Touch(c, packet, false, now_us);
-  const Key key = RequestKey(c);
-  SetTimer(key, c.expires_us);
-  replies_.insert_or_assign(ReplyKey(c), key);
+  Add(c);
   verdict.connection = c;
-  connections_.insert_or_assign(key, std::move(c));
   return verdict;
 }
 

@@ -17,7 +17,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "k8sdns/dataplane/decisions.h"
 #include "k8sdns/dataplane/ipvs_services.h"
+#include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/dataplane/node_config.h"
+#include "k8sdns/dataplane/slot_table.h"
+#include "k8sdns/dataplane/tuple.h"
 #include "k8sdns/net/packet.h"
 
 namespace k8sdns::dataplane {
@@ -46,7 +49,8 @@ struct IpvsConnection {
   int32_t dest_index = -1;
   bool conntrack = false;   // the flow's reply tuple follows the connection
   bool one_packet = false;  // not kept
-  bool active = false;      // counted as such
+  bool active = false;
+  bool counted = false;     // among the real server's connections
   bool controlled = false;  // by a persistence template
   uint8_t tcp_state = 0;
   ipvs::Forwarding forwarding = ipvs::Forwarding::kMasquerade;
@@ -101,28 +105,26 @@ class IpvsState {
   // The connection of a request (before translation).
   const IpvsConnection* Find(const Packet& packet) const;
 
-  size_t connection_count() const { return connections_.size(); }
+  size_t connection_count() const { return slots_.size() - free_.size(); }
 
   friend bool operator==(const IpvsState& a, const IpvsState& b) {
-    return a.services_ == b.services_ && a.connections_ == b.connections_ &&
+    return a.services_ == b.services_ && a.HasConnectionsOf(b) &&
            a.templates_ == b.templates_ && a.positions_ == b.positions_ &&
            a.counters_ == b.counters_ && a.lblc_ == b.lblc_ &&
            a.anywhere_ == b.anywhere_;
   }
 
  private:
-  // A request's or a reply's addresses.
-  struct Key {
-    IpAddress a;
-    IpAddress b;
-    uint16_t a_port = 0;
-    uint16_t b_port = 0;
-    Protocol protocol = Protocol::kTcp;
-    friend bool operator==(const Key&, const Key&) = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const Key& k) {
-      return H::combine(std::move(h), k.a, k.b, k.a_port, k.b_port, k.protocol);
-    }
+  // Where a connection is kept.
+  struct Slot {
+    uint64_t serial = 0;          // 0: free; else no other connection had it
+    uint32_t hashes[2] = {0, 0};  // of request and reply
+    IpvsConnection connection;
+  };
+  // A connection that may expire; it is gone if the slot's serial is another.
+  struct Timer {
+    uint32_t slot = 0;
+    uint64_t serial = 0;
   };
   struct Template {
     int32_t dest_index = -1;
@@ -136,13 +138,19 @@ class IpvsState {
     friend bool operator==(const Counters&, const Counters&) = default;
   };
 
-  static Key RequestKey(const IpvsConnection& c) {
+  static Tuple RequestOf(const IpvsConnection& c) {
     return {c.client, c.virtual_address, c.client_port, c.virtual_port,
             c.protocol};
   }
-  static Key ReplyKey(const IpvsConnection& c) {
+  static Tuple ReplyOf(const IpvsConnection& c) {
     return {c.dest, c.client, c.dest_port, c.client_port, c.protocol};
   }
+  // Slots; SlotTable::kNone: none.
+  uint32_t FindRequest(const Tuple& tuple) const;
+  uint32_t FindReply(const Tuple& tuple, uint32_t hash) const;
+  void Add(const IpvsConnection& connection);
+  // Whether the connections are the same.
+  bool HasConnectionsOf(const IpvsState& other) const;
 
   IpvsVerdict Schedule(int32_t service, const Packet& packet,
                        const IpvsOptions& options, int64_t now_us,
@@ -163,26 +171,31 @@ class IpvsState {
   int64_t LoadOf(ipvs::Scheduler scheduler, uint32_t dest) const;
   Counters CountersOf(uint32_t dest) const;
 
-  void Count(int32_t dest, int active, int inactive);
+  // Adds to the counts of a connection's real server.
+  void Count(const IpvsConnection& connection, int active, int inactive);
+  void ResetPositions();
   void Touch(IpvsConnection& connection, const Packet& packet, bool reply,
              int64_t now_us);
   void Expire(int64_t now_us);
   void ExpireSecond(int64_t second, int64_t now_us);
-  void SetTimer(const Key& request, int64_t expires_us);
-  void Remove(Key request);
+  void SetTimer(uint32_t slot);
+  void Remove(uint32_t slot);
 
   std::shared_ptr<const IpvsServices> services_;
-  absl::flat_hash_map<Key, IpvsConnection> connections_;  // by request
-  absl::flat_hash_map<Key, Key> replies_;                 // to requests
+  std::vector<Slot, LargePageAllocator<Slot>> slots_;
+  std::vector<uint32_t> free_;
+  // By request: twice the slot; by reply: that plus 1.
+  SlotTable by_tuple_;
+  uint64_t next_serial_ = 1;
   // By service, client network and, for a service of a mark or any port, what
   // is shared; the ports are of the service.
   std::map<std::pair<int32_t, IpAddress>, Template> templates_;
-  absl::flat_hash_map<int32_t, IpvsPosition> positions_;  // by service
-  absl::flat_hash_map<uint32_t, Counters> counters_;      // by real server
+  std::vector<IpvsPosition> positions_;               // by service
+  absl::flat_hash_map<uint32_t, Counters> counters_;  // by real server
   // lblc: by service and destination.
   std::map<std::pair<int32_t, IpAddress>, uint32_t> lblc_;
   // By second, the connections that may expire then.
-  absl::flat_hash_map<int64_t, std::vector<Key>> timers_;
+  absl::flat_hash_map<int64_t, std::vector<Timer>> timers_;
   int64_t next_second_ = 0;  // the first one not yet looked at
   bool anywhere_ = false;
 };

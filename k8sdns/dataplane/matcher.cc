@@ -355,6 +355,9 @@ Called CallByKey(const RuleIndex& index, const RuleIndex::Chain& chain,
       steps += chain.rules + 1;
       return Called::kReturned;
     }
+    if (slot->decided && slot->jump.service != RuleIndex::kNone) {
+      index.services().Prefetch(slot->jump.service);
+    }
     if (!slot->decided || residue.number < slot->first.number ||
         !index.KeyIs(*slot, chain, context.header())) {
       return Called::kToWalk;
