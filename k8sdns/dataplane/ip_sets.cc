@@ -174,11 +174,11 @@ IpSet& IpSets::Create(absl::string_view name) {
   return sets_[std::string(name)];
 }
 const IpSet* IpSets::Find(absl::string_view name) const {
-  auto it = sets_.find(std::string(name));
+  auto it = sets_.find(name);
   return it == sets_.end() ? nullptr : &it->second;
 }
 IpSet* IpSets::Find(absl::string_view name) {
-  auto it = sets_.find(std::string(name));
+  auto it = sets_.find(name);
   return it == sets_.end() ? nullptr : &it->second;
 }
 
@@ -194,6 +194,7 @@ bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
     return false;
   }
   if (query.dimensions < set->dimensions.size()) return false;
+  if (set->elements.empty()) return false;
   std::optional<SetElement> element = ElementOf(*set, query);
   if (!element) return false;
   // 1: there; -1: there, with nomatch.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/dataplane/node_packet.h"
@@ -45,11 +46,17 @@ struct SetElement {
   std::string interface;
   std::array<uint8_t, 6> mac = {};
 
-  friend auto operator<=>(const SetElement&, const SetElement&) = default;
+  friend bool operator==(const SetElement&, const SetElement&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const SetElement& e) {
-    return H::combine(std::move(h), e.addresses, e.prefix_lengths, e.protocol,
-                      e.port, e.mark, e.interface, e.mac);
+    const uint64_t rest = uint64_t{e.prefix_lengths[0]} << 56 |
+                          uint64_t{e.prefix_lengths[1]} << 48 |
+                          uint64_t{e.protocol} << 40 | uint64_t{e.port};
+    h = H::combine(std::move(h), e.addresses[0], e.addresses[1], rest, e.mark);
+    // What most types do not have.
+    constexpr std::array<uint8_t, 6> kNoMac = {};
+    if (e.interface.empty() && e.mac == kNoMac) return h;
+    return H::combine(std::move(h), e.interface, e.mac);
   }
 };
 
@@ -117,7 +124,7 @@ class IpSets {
   friend bool operator==(const IpSets&, const IpSets&) = default;
 
  private:
-  std::map<std::string, IpSet, std::less<>> sets_;
+  absl::node_hash_map<std::string, IpSet> sets_;
 };
 
 // The sets of a dump. Elements that only bridged packets match ("physdev:")

@@ -141,19 +141,6 @@ std::optional<IpPrefix> IpPrefix::Parse(absl::string_view text) {
   return IpPrefix(*address, *length);
 }
 
-IpPrefix IpPrefix::Masked() const {
-  std::array<uint8_t, 16> bytes = address_.bytes();
-  for (int i = 0; i < 16; ++i) {
-    const int keep = std::clamp(length_ - 8 * i, 0, 8);
-    bytes[i] &= static_cast<uint8_t>(0xff00 >> keep);
-  }
-  if (address_.is_v6()) return IpPrefix(IpAddress::V6(bytes), length_);
-  return IpPrefix(
-      IpAddress::V4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 |
-                    uint32_t{bytes[2]} << 8 | bytes[3]),
-      length_);
-}
-
 bool IpPrefix::Contains(const IpPrefix& other) const {
   return other.length_ >= length_ && Contains(other.address_);
 }

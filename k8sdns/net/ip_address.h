@@ -124,16 +124,27 @@ class IpAddress {
 
   using Words = std::array<uint64_t, 2>;  // as they lie in memory
 
+  // With the bits behind the first `length` cleared.
+  constexpr IpAddress PrefixOf(int length) const {
+    const Words x = words();
+    const uint64_t first = length >= 64 ? ~uint64_t{0} : Ones(length);
+    const uint64_t second = length <= 64 ? 0 : Ones(length - 64);
+    IpAddress a = *this;
+    a.bytes_ = std::bit_cast<std::array<uint8_t, 16>>(
+        Words{x[0] & Number(first), x[1] & Number(second)});
+    return a;
+  }
+  // The first `bits` of a number set. 0 <= bits <= 64.
+  static constexpr uint64_t Ones(int bits) {
+    return bits == 0 ? 0 : ~uint64_t{0} << (64 - bits);
+  }
   // Whether the first `length` bits are the other's, of the same family.
   constexpr bool HasPrefixOf(const IpAddress& other, int length) const {
     const Words x = words();
     const Words y = other.words();
     const uint64_t first = Number(x[0] ^ y[0]);
-    if (length < 64) return (first & ~(~uint64_t{0} >> length)) == 0;
-    const uint64_t second = Number(x[1] ^ y[1]);
-    const uint64_t others =  // bits that may differ
-        length == 128 ? 0 : ~uint64_t{0} >> (length - 64);
-    return (first | (second & ~others)) == 0;
+    if (length <= 64) return (first & Ones(length)) == 0;
+    return (first | (Number(x[1] ^ y[1]) & Ones(length - 64))) == 0;
   }
 
   constexpr Words words() const { return std::bit_cast<Words>(bytes_); }
@@ -169,7 +180,9 @@ class IpPrefix {
   constexpr int length() const { return length_; }
   constexpr IpFamily family() const { return address_.family(); }
 
-  IpPrefix Masked() const;
+  constexpr IpPrefix Masked() const {
+    return IpPrefix(address_.PrefixOf(length_), length_);
+  }
   constexpr bool Contains(const IpAddress& address) const {
     return address.family() == family() &&
            address.HasPrefixOf(address_, length_);

@@ -93,6 +93,33 @@ TEST(IpPrefixTest, ContainsMasksAndOverlaps) {
   EXPECT_TRUE(IpPrefix::Parse("::/0")->Contains(*IpAddress::Parse("fd00::1")));
 }
 
+// Bit by bit, for every length of both families.
+TEST(IpPrefixTest, LooksAtTheFirstBitsOnly) {
+  const IpAddress addresses[] = {*IpAddress::Parse("10.150.99.200"),
+                                 *IpAddress::Parse("fd5a:1:8000:ff::7")};
+  for (const IpAddress& address : addresses) {
+    for (int length = 0; length <= address.bits(); ++length) {
+      const IpPrefix prefix(address, length);
+      const IpAddress masked = prefix.Masked().address();
+      EXPECT_EQ(masked.family(), address.family());
+      for (int i = 0; i < address.bits(); ++i) {
+        EXPECT_EQ(masked.bit(i), i < length && address.bit(i)) << length;
+        // The same address with this bit turned over.
+        std::array<uint8_t, 16> bytes = address.bytes();
+        bytes[i / 8] ^= static_cast<uint8_t>(0x80 >> i % 8);
+        const IpAddress other =
+            address.is_v6()
+                ? IpAddress::V6(bytes)
+                : IpAddress::V4(uint32_t{bytes[0]} << 24 | bytes[1] << 16 |
+                                bytes[2] << 8 | bytes[3]);
+        EXPECT_EQ(prefix.Contains(other), i >= length) << length << " " << i;
+      }
+      EXPECT_TRUE(prefix.Contains(address));
+      EXPECT_TRUE(prefix.Contains(masked));
+    }
+  }
+}
+
 TEST(IpPrefixTest, RefusesBadLengths) {
   for (absl::string_view bad :
        {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "::/129"}) {
