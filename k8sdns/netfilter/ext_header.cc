@@ -201,14 +201,17 @@ constexpr OptionSpec kSetDscpOptions[] = {
 
 // ---- TCPMSS ----
 
+// 65535 less an IP header.
+constexpr uint16_t kMaxMss4 = 65515;
+constexpr uint16_t kMaxMss6 = 65495;
+
 struct Tcpmss : ExtensionBase<TcpmssTarget> {
   static bool Parse(OptionCall& call, TcpmssTarget& op) {
-    if (call.id() == 0) {
-      op.mss = static_cast<uint16_t>(call.number);
-    } else {
-      op.clamp_to_pmtu = 1;
-    }
-    return true;
+    // The last one counts (libxt_TCPMSS.c).
+    op.clamp_to_pmtu = call.id() == 1;
+    op.mss = op.clamp_to_pmtu ? 0 : static_cast<uint16_t>(call.number);
+    return op.mss <= kMaxMss6 || call.rule->family == IpFamily::kIpv4 ||
+           call.rule->Fail("TCPMSS: --set-mss is out of range (0-65495)");
   }
   static bool Finish(FinishCall& call, TcpmssTarget&) {
     return call.seen != 0 || call.rule->Fail(
@@ -225,8 +228,8 @@ struct Tcpmss : ExtensionBase<TcpmssTarget> {
   }
 };
 constexpr OptionSpec kTcpmssOptions[] = {
-    {"set-mss", 0, ValueType::kUint16, 0, Bit(1), 0, 0, 65495},
-    {"clamp-mss-to-pmtu", 1, ValueType::kNone, 0, Bit(0)},
+    {"set-mss", 0, ValueType::kUint16, 0, 0, 0, 0, kMaxMss4},
+    {"clamp-mss-to-pmtu", 1, ValueType::kNone},
 };
 
 }  // namespace

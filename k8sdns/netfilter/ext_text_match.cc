@@ -90,7 +90,8 @@ bool WriteString(const OptionCall& call, const TextOp&, std::string* out) {
 }
 bool WriteHexString(const OptionCall& call, const TextOp&, std::string* out) {
   std::string pattern;
-  return ReadHexPattern(call.text, &pattern) &&
+  // One byte less than --string may have (libxt_string.c counts too early).
+  return ReadHexPattern(call.text, &pattern) && pattern.size() < kMaxPattern &&
          WritePattern(call, pattern, out);
 }
 bool FinishString(FinishCall& call, TextOp*) {

@@ -225,7 +225,7 @@ ExtensionTable::ExtensionTable() {
         AddressExtensions, HeaderExtensions, RateExtensions, StateExtensions,
         SetExtensions, VerdictExtensions, NatExtensions, LogExtensions,
         U32Extensions, TextExtensions, PolicyExtensions, MatchTextExtensions,
-        Ipv6TextExtensions}) {
+        Ipv6TextExtensions, EstimatorExtensions}) {
     for (Extension& e : part()) all_.push_back(e);
   }
   // The first of a kind prints it; an alias comes later.

@@ -96,7 +96,7 @@ struct OptionCall {
   // Words that follow the argument. `taken`: how many of them the option
   // used.
   std::span<const absl::string_view> following;
-  int taken = 0;
+  mutable int taken = 0;
   bool invert = false;
   uint32_t* seen = nullptr;  // options met before, bit per id
   RuleContext* rule = nullptr;
@@ -235,6 +235,7 @@ std::vector<Extension> PolicyExtensions();
 std::vector<Extension> TextExtensions();
 std::vector<Extension> MatchTextExtensions();
 std::vector<Extension> Ipv6TextExtensions();
+std::vector<Extension> EstimatorExtensions();
 
 // Names that iptables 1.8.9 knows but this library does not model: what follows
 // them is kept verbatim.

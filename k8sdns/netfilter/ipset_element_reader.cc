@@ -179,7 +179,14 @@ class ElementReader {
 
 bool ElementReader::Ip(absl::string_view text, int address) {
   std::vector<IpAddress> values;
-  if (set_.family == IpFamily::kIpv4) {
+  if (address > 0) {  // of hash:ip,port,ip: neither networks nor ranges
+    const auto value = ReadAddress(set_.family, text);
+    if (!value) {
+      return Because(
+          why_, absl::StrCat("a plain address is needed, not `", text, "'"));
+    }
+    values.push_back(*value);
+  } else if (set_.family == IpFamily::kIpv4) {
     uint32_t first;
     uint32_t last;
     if (!ReadIpv4Range(text, &first, &last)) {

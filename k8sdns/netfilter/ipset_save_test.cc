@@ -80,6 +80,9 @@ TEST(IpsetSave, ErrorsNameTheLine) {
               HasSubstr("line 3"));
   EXPECT_THAT(Again("create s hash:ip\nadd s fd00::1\n"), HasSubstr("line 2"));
   EXPECT_THAT(Again("add s 10.1.2.3\n"), HasSubstr("line 1"));
+  EXPECT_THAT(
+      Again("create s hash:ip,port,ip\nadd s 10.1.2.3,80,10.9.9.0/30\n"),
+      HasSubstr("plain address"));
 }
 
 }  // namespace

@@ -39,6 +39,101 @@ TEST(ParseIptablesSave, EverySpellingHasOneForm) {
             "-A X -m comment --comment \"it\\'s\"");
 }
 
+TEST(ParseIptablesSave, TheLastOfTcpmssOptionsCounts) {
+  const std::string rule =
+      "-A X -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS";
+  EXPECT_EQ(Canonical(rule + " --set-mss 1400 --clamp-mss-to-pmtu", "mangle"),
+            rule + " --clamp-mss-to-pmtu");
+  EXPECT_EQ(Canonical(rule + " --clamp-mss-to-pmtu --set-mss 1400", "mangle"),
+            rule + " --set-mss 1400");
+  // 65535 less the header of the family.
+  EXPECT_EQ(Canonical(rule + " --set-mss 65515", "mangle"),
+            rule + " --set-mss 65515");
+  EXPECT_THAT(Canonical(rule + " --set-mss 65516", "mangle"),
+              HasSubstr("bad value `65516'"));
+  EXPECT_THAT(Canonical(rule + " --set-mss 65496", "mangle", IpFamily::kIpv6),
+              HasSubstr("65495"));
+}
+
+TEST(ParseIptablesSave, PatternsHaveUpTo128BytesOr127InHexadecimal) {
+  const std::string rule = "-A X -m string";
+  const auto text = [](size_t size) { return std::string(size, 'A'); };
+  const auto hex = [](size_t size) {
+    std::string out = "|";
+    for (size_t i = 0; i < size; ++i) out += "41";
+    return out + "|";
+  };
+  EXPECT_EQ(Canonical(rule + " --algo bm --string " + text(128)),
+            rule + " --string \"" + text(128) + "\" --algo bm");
+  EXPECT_THAT(Canonical(rule + " --algo bm --string " + text(129)),
+              HasSubstr("line 3"));
+  EXPECT_EQ(Canonical(rule + " --algo bm --hex-string " + hex(127)),
+            rule + " --string \"" + text(127) + "\" --algo bm");
+  EXPECT_THAT(Canonical(rule + " --algo bm --hex-string " + hex(128)),
+              HasSubstr("line 3"));
+}
+
+TEST(ParseIptablesSave, HmarkPrintsItsTupleAsMasks) {
+  const auto hmark = [](absl::string_view options, IpFamily family) {
+    return Canonical(absl::StrCat("-A PREROUTING -j HMARK ", options), "mangle",
+                     family);
+  };
+  EXPECT_EQ(hmark("--hmark-tuple ct,SRC,sp --hmark-mod 4 --hmark-rnd 0xcafe",
+                  IpFamily::kIpv4),
+            "-A PREROUTING -j HMARK --hmark-src-prefix 32 --hmark-sport-mask "
+            "0xffff --hmark-rnd 0x0000cafe --hmark-mod 4 --hmark-tuple ct");
+  EXPECT_EQ(hmark("--hmark-dst-prefix 64 --hmark-mod 4 --hmark-rnd 1 "
+                  "--hmark-proto-mask 255 --hmark-offset 16",
+                  IpFamily::kIpv6),
+            "-A PREROUTING -j HMARK --hmark-dst-prefix 64 --hmark-proto-mask "
+            "0xff --hmark-rnd 0x00000001 --hmark-mod 4 --hmark-offset 16");
+  for (absl::string_view bad :
+       {"--hmark-mod 4 --hmark-rnd 1", "--hmark-mod 4 --hmark-tuple src",
+        "--hmark-rnd 1 --hmark-tuple src",
+        "--hmark-mod 0 --hmark-rnd 1 --hmark-tuple src",
+        "--hmark-mod 4 --hmark-rnd 1 --hmark-tuple src,x",
+        "--hmark-mod 4 --hmark-rnd 1 --hmark-tuple src,",
+        "--hmark-mod 4 --hmark-rnd 1 --hmark-tuple spi,sport",
+        "--hmark-mod 4 --hmark-rnd 1 --hmark-src-prefix 33",
+        "--hmark-mod 4 --hmark-rnd 1 --hmark-tuple src --hmark-src-prefix 8"}) {
+    EXPECT_THAT(hmark(bad, IpFamily::kIpv4), HasSubstr("line 3")) << bad;
+  }
+}
+
+// The kernel has the times of an estimator as powers of two.
+TEST(ParseIptablesSave, EstimatorsPrintWhatTheKernelKeeps) {
+  const auto target = [](absl::string_view interval, absl::string_view log) {
+    return Canonical(absl::StrCat(
+        "-A X -j RATEEST --rateest-name abcdefghijklmnop --rateest-interval ",
+        interval, " --rateest-ewmalog ", log));
+  };
+  const std::string name = "-A X -j RATEEST --rateest-name abcdefghijklmno";
+  EXPECT_EQ(target("0.25s", "500msec"),
+            name + " --rateest-interval 250.0ms --rateest-ewmalog 500.0ms");
+  EXPECT_EQ(target("1000000us", "10s"),
+            name + " --rateest-interval 1.0s --rateest-ewmalog 8.0s");
+  EXPECT_THAT(target("8s", "2s"), HasSubstr("out of range"));
+  EXPECT_THAT(target("16s", "2s"), HasSubstr("too long"));
+  EXPECT_THAT(target("1s", "x"), HasSubstr("rateest-ewmalog"));
+
+  const auto match = [](absl::string_view options) {
+    return Canonical(absl::StrCat("-A X -m rateest ", options));
+  };
+  EXPECT_EQ(match("--rateest1 a --rateest-bps2 1500 ! --rateest-gt"),
+            "-A X -m rateest --rateest a ! --rateest-gt --rateest-bps 1496bit");
+  EXPECT_EQ(match("--rateest a --rateest-pps 7 --rateest-eq"),
+            "-A X -m rateest --rateest a --rateest-eq --rateest-pps 7");
+  EXPECT_EQ(match("--rateest1 a --rateest-lt --rateest2 b --rateest-pps"),
+            "-A X -m rateest --rateest1 a --rateest-lt --rateest-pps "
+            "--rateest2 b");
+  EXPECT_EQ(match("--rateest-delta --rateest1 a --rateest-bps1 1KBps "
+                  "--rateest-lt --rateest2 b --rateest-bps2 2gbit"),
+            "-A X -m rateest --rateest-delta --rateest1 a --rateest-bps1 "
+            "8000bit --rateest-lt --rateest-bps2 2000Mbit --rateest2 b");
+  EXPECT_THAT(match("--rateest a --rateest-lt --rateest-bps fast"),
+              HasSubstr("line 3"));
+}
+
 TEST(ParseIptablesSave, UnknownIsKeptOrRefused) {
   EXPECT_EQ(Canonical("-A X -m policy --dir in --pol ipsec -j ACCEPT"),
             "-A X -m policy --dir in --pol ipsec -j ACCEPT");
