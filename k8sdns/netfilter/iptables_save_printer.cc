@@ -1,4 +1,5 @@
 #include "k8sdns/netfilter/extension.h"
+#include "k8sdns/netfilter/fast_rule_printer.h"
 #include "k8sdns/netfilter/iptables_save.h"
 #include "k8sdns/netfilter/option_value.h"
 
@@ -57,6 +58,8 @@ void AppendExtension(const PrintContext& context, OpView op, std::string* out) {
   }
 }
 
+}  // namespace
+
 void AppendOp(const PrintContext& context, OpView op, std::string* out) {
   switch (op.kind()) {
     case OpKind::kSource:
@@ -107,6 +110,8 @@ void AppendOp(const PrintContext& context, OpView op, std::string* out) {
   }
 }
 
+namespace {
+
 void AppendCounters(const Counters& counters, std::string* out) {
   out->push_back('[');
   AppendNumber(counters.packets, out);
@@ -121,6 +126,20 @@ PrintContext ContextOf(const Ruleset& rules, const PrintOptions& options) {
   context.variant = options.variant;
   context.strings = &rules.strings();
   return context;
+}
+
+// The rules of a chain, each with its counters in front.
+void AppendWithCounters(const PrintContext& context, const Table& table,
+                        ChainId chain, std::string* out) {
+  for (RuleView rule : table.rules(chain)) {
+    const auto note = rule.Get<CountersNote>();
+    AppendCounters(note ? Counters{note->packets, note->bytes} : Counters{},
+                   out);
+    out->append(" -A ");
+    AppendText(table.name(chain), out);
+    for (OpView op : rule.ops()) AppendOp(context, op, out);
+    out->push_back('\n');
+  }
 }
 
 void AppendTable(const Ruleset& rules, const Table& table,
@@ -148,20 +167,12 @@ void AppendTable(const Ruleset& rules, const Table& table,
     AppendCounters(table.counters(chain), out);
     out->push_back('\n');
   }
-  for (ChainId chain : chains) {
-    const absl::string_view name = table.name(chain);
-    for (RuleView rule : table.rules(chain)) {
-      if (options.counters) {
-        const auto note = rule.Get<CountersNote>();
-        AppendCounters(note ? Counters{note->packets, note->bytes} : Counters{},
-                       out);
-        out->push_back(' ');
-      }
-      out->append("-A ");
-      AppendText(name, out);
-      for (OpView op : rule.ops()) AppendOp(context, op, out);
-      out->push_back('\n');
-    }
+  if (options.counters) {
+    for (ChainId chain : chains) AppendWithCounters(context, table, chain, out);
+  } else {
+    FastRulePrinter printer(context, out);
+    printer.PrintChains(table, chains);
+    printer.Flush();
   }
   out->append("COMMIT\n");
 }

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -302,6 +304,131 @@ TEST(ParseIptablesSave, FastDumpsAreTheSame) {
     ASSERT_EQ(PrintIptablesSave(*fast), PrintIptablesSave(*general));
   }
   EXPECT_GT(read, 250);
+}
+
+// The lines of the rules, each printed by itself: the plain printer.
+std::string RulesOneByOne(const Ruleset& rules) {
+  std::string out;
+  for (TableId id : rules.tables()) {
+    const Table& table = *rules.table(id);
+    for (ChainId chain : table.chains()) {
+      for (RuleView rule : table.rules(chain)) {
+        absl::StrAppend(&out, PrintRule(rules, table, chain, rule), "\n");
+      }
+    }
+  }
+  return out;
+}
+
+std::string RuleLines(const std::string& dump) {
+  std::string out;
+  for (absl::string_view line : absl::StrSplit(dump, '\n')) {
+    if (absl::StartsWith(line, "-A ")) absl::StrAppend(&out, line, "\n");
+  }
+  return out;
+}
+
+// Ops that the fast printer knows, and others, with values at their ends.
+void AddRandomOp(std::mt19937& random, StringPool& strings, RuleBuilder* rule) {
+  const auto number = [&]() -> uint32_t {
+    constexpr uint32_t kEnds[] = {0, 1, 9, 10, 99, 100, 0x4000, 0xffff};
+    return random() % 2 != 0 ? kEnds[random() % 8] : random();
+  };
+  const auto port = [&] { return static_cast<uint16_t>(number()); };
+  const auto flags = [&] { return static_cast<uint8_t>(number() % 256); };
+  const auto address = [&](AddressMask a) {
+    a.invert = random() % 2;
+    a.prefix_length =
+        random() % 9 == 0 ? AddressMask::kExplicitMask : random() % 33;
+    for (int i = 0; i < 4; ++i) a.address[i] = number();
+    return a;
+  };
+  switch (random() % 11) {
+    case 0:
+      rule->Add(SourceMatch{address({})});
+      break;
+    case 1:
+      rule->Add(DestinationMatch{address({})});
+      break;
+    case 2:
+      rule->Add(ProtocolMatch{static_cast<uint8_t>(random() % 2),
+                              static_cast<uint8_t>(random() % 20)});
+      break;
+    case 3: {
+      std::string text(1 + random() % 40 * (random() % 9 == 0 ? 10 : 1), 'a');
+      for (char& c : text) c = "ab/ :-_Z09"[random() % 10];
+      if (random() % 4 == 0)
+        text[random() % text.size()] = "\"'\\\xA2"[random() % 4];
+      if (random() % 9 == 0) text = std::string(text.size(), 'x');
+      rule->Add(CommentMatch{strings.Intern(text)});
+      break;
+    }
+    case 4: {
+      TcpMatch tcp;
+      tcp.flags = random() % 2 != 0 ? 2 : flags();
+      tcp.destination = {port(), port()};
+      if (random() % 2 != 0) tcp.destination.last = tcp.destination.first;
+      if ((tcp.flags & 1) != 0) tcp.source = {port(), port()};
+      tcp.flag_mask = random() % 4 == 0 ? 0x17 : 0;
+      rule->Add(tcp);
+      break;
+    }
+    case 5: {
+      UdpMatch udp;
+      udp.flags = random() % 2 != 0 ? 2 : flags() % 16;
+      udp.destination = {port(), port()};
+      if (random() % 2 != 0) udp.destination.last = udp.destination.first;
+      rule->Add(udp);
+      break;
+    }
+    case 6: {
+      StatisticMatch statistic;
+      statistic.nth = random() % 8 == 0;
+      statistic.invert = random() % 8 == 0;
+      statistic.probability =
+          random() % 4 == 0 ? 0x80000000 - random() % 3 : number() % 0x80000000;
+      rule->Add(statistic);
+      break;
+    }
+    case 7:
+      rule->Add(MarkTarget{{}, number(), number()});
+      break;
+    case 8: {
+      DnatTarget dnat;
+      dnat.flags = random() % 2 != 0 ? kNatHasAddress | kNatHasPort : flags();
+      dnat.first_port = port();
+      for (int i = 0; i < 4; ++i) dnat.first[i] = number();
+      rule->Add(dnat);
+      break;
+    }
+    case 9:
+      rule->Add(JumpTarget{strings.Intern(
+          std::string(1 + random() % (random() % 9 == 0 ? 400 : 30), 'J'))});
+      break;
+    default:
+      rule->Add(InInterfaceMatch{{0, 1, strings.Intern("eth")}});
+      break;
+  }
+}
+
+TEST(PrintIptablesSave, RulesOfADumpAreThoseOneByOne) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 300; ++round) {
+    Ruleset rules(random() % 3 == 0 ? IpFamily::kIpv6 : IpFamily::kIpv4);
+    Table& table = rules.AddTable(TableId::kNat);
+    const int chains = 1 + random() % 20;
+    for (int i = 0; i < chains; ++i) {
+      const ChainId chain = table.AddChain(absl::StrCat("KUBE-X-", i));
+      for (int k = random() % 12; k > 0; --k) {
+        RuleBuilder rule;
+        for (int ops = random() % 7; ops > 0; --ops) {
+          AddRandomOp(random, rules.strings(), &rule);
+        }
+        table.Append(chain, rule);
+      }
+    }
+    ASSERT_EQ(RuleLines(PrintIptablesSave(rules)), RulesOneByOne(rules));
+  }
 }
 
 TEST(PrintIptablesSave, QuotesAreEscapedWhereverTheyStand) {

@@ -53,6 +53,10 @@ class StringPool {
     PrefetchLine(offsets_.data() + id);
     return id;
   }
+  // For a text whose id is known: before PrefetchText().
+  void PrefetchPlace(StringId id) const {
+    __builtin_prefetch(offsets_.data() + id);
+  }
   void PrefetchText(StringId candidate) const {
     if (candidate == 0) return;
     const char* text = text_.data() + offsets_[candidate];
