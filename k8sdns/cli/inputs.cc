@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <istream>
-#include <iterator>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -97,12 +96,27 @@ absl::Status ReadSnapshotInto(absl::string_view bytes, const std::string& file,
   return absl::OkStatus();
 }
 
+// All that is left of a stream. `expected`: how many bytes that may be; more
+// are read as well.
+std::string ReadAll(std::istream& in, size_t expected) {
+  std::string text;
+  size_t used = 0;
+  for (size_t room = std::max<size_t>(expected + 1, size_t{64} << 10); in;) {
+    text.resize(room);
+    in.read(text.data() + used, static_cast<std::streamsize>(room - used));
+    used += static_cast<size_t>(in.gcount());
+    if (used == room) room *= 2;
+  }
+  text.resize(used);
+  return text;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadInput(const std::string& file,
                                       Streams streams) {
   if (file == "-") {
-    return std::string(std::istreambuf_iterator<char>(streams.in), {});
+    return ReadAll(streams.in, 0);
   }
   std::error_code error;
   if (fs::is_directory(file, error)) {
@@ -115,9 +129,8 @@ absl::StatusOr<std::string> ReadInput(const std::string& file,
     return absl::NotFoundError(absl::StrCat(
         file, ": ", errno == 0 ? "cannot be opened" : std::strerror(errno)));
   }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
+  const uintmax_t size = fs::file_size(file, error);
+  return ReadAll(in, error ? 0 : static_cast<size_t>(size));
 }
 
 absl::StatusOr<Cluster> LoadCluster(const std::vector<std::string>& files,
