@@ -1,0 +1,125 @@
+#include "k8sdns/dataplane/routing.h"
+
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace k8sdns::dataplane {
+namespace {
+
+// The longest prefix of a list that holds an address; of equal ones the first
+// of the lowest metric.
+const Route* Longest(const std::vector<Route>& routes, uint32_t table,
+                     const IpAddress& address) {
+  const Route* best = nullptr;
+  for (const Route& route : routes) {
+    if (route.table != table || !route.prefix.Contains(address)) continue;
+    if (best == nullptr || route.prefix.length() > best->prefix.length() ||
+        (route.prefix.length() == best->prefix.length() &&
+         route.metric < best->metric)) {
+      best = &route;
+    }
+  }
+  return best;
+}
+
+Route To(const IpPrefix& prefix, const std::string& device, uint32_t metric) {
+  Route route;
+  route.prefix = prefix;
+  route.device = device;
+  route.metric = metric;
+  return route;
+}
+
+// Tables are searched by ranges of addresses: prefixes that hold each other,
+// touch each other, begin or end where others do, at both ends of the space.
+TEST(Routing, FindsTheLongestPrefix) {
+  std::mt19937 random(7);
+  for (int world = 0; world < 60; ++world) {
+    NodeConfig node;
+    node.interfaces.push_back({"a", {}});
+    node.interfaces.push_back({"b", {}});
+    const bool v6 = world % 3 == 0;
+    const int width = v6 ? 128 : 32;
+    const auto address = [&] {
+      // Few bits differ, so that prefixes meet.
+      uint32_t top = random() % 16 << 28;
+      const uint32_t low = random() % 4 == 0 ? ~uint32_t{0} : random() % 8;
+      if (random() % 4 == 0) top = ~uint32_t{0};
+      if (!v6) return IpAddress::V4(top | low);
+      std::array<uint8_t, 16> bytes = {};
+      bytes[0] = static_cast<uint8_t>(top >> 24 | 1);
+      bytes[15] = static_cast<uint8_t>(low);
+      return IpAddress::V6(bytes);
+    };
+    const size_t routes = 1 + random() % 40;
+    for (size_t i = 0; i < routes; ++i) {
+      const int length = random() % 3 == 0
+                             ? static_cast<int>(random() % (width + 1))
+                         : random() % 2 ? width - static_cast<int>(random() % 4)
+                                        : static_cast<int>(random() % 6);
+      Route route = To(IpPrefix(address(), length).Masked(),
+                       random() % 2 ? "a" : "b", 1 + random() % 3);
+      route.table = 100 + random() % 2;
+      node.routes.push_back(route);
+    }
+    const Routing routing(node);
+    for (int i = 0; i < 400; ++i) {
+      const IpAddress to = address();
+      for (uint32_t table : {100u, 101u}) {
+        const Route* expected = Longest(node.routes, table, to);
+        const FibRoute* found = routing.LookupTable(table, to);
+        ASSERT_EQ(found != nullptr, expected != nullptr) << to.ToString();
+        if (found == nullptr) continue;
+        EXPECT_EQ(found->prefix, expected->prefix) << to.ToString();
+        EXPECT_EQ(found->metric, expected->metric) << to.ToString();
+        EXPECT_EQ(routing.device(found->device).name, expected->device);
+      }
+    }
+  }
+}
+
+// The default rules ask the local table, the main one and the default one; a
+// throw route sends the search on. A policy rule that says the same as they do
+// makes the search go by rules.
+TEST(Routing, TheDefaultRulesAreAskedInOrder) {
+  NodeConfig node;
+  node.interfaces.push_back({"eth0", {*IpPrefix::Parse("10.0.0.1/24")}});
+  node.routes.push_back(To(*IpPrefix::Parse("0.0.0.0/0"), "eth0", 0));
+  Route thrown = To(*IpPrefix::Parse("10.1.0.0/16"), "", 0);
+  thrown.type = RouteType::kThrow;
+  node.routes.push_back(thrown);
+  Route last = To(*IpPrefix::Parse("10.1.2.0/24"), "eth0", 9);
+  last.table = kTableDefault;
+  node.routes.push_back(last);
+  Route closed = To(*IpPrefix::Parse("10.3.0.0/16"), "", 0);
+  closed.type = RouteType::kProhibit;
+  node.routes.push_back(closed);
+  NodeConfig by_rules = node;
+  PolicyRule rule;
+  rule.priority = 100;
+  rule.table = 77;  // empty
+  by_rules.policy_rules.push_back(rule);
+  for (const NodeConfig& config : {node, by_rules}) {
+    const Routing routing(config);
+    const auto lookup = [&](absl::string_view to) {
+      RouteKey key;
+      key.destination = *IpAddress::Parse(to);
+      return routing.Lookup(key);
+    };
+    EXPECT_EQ(lookup("10.0.0.1").route->type, RouteType::kLocal);
+    EXPECT_EQ(lookup("10.0.0.255").route->type, RouteType::kBroadcast);
+    EXPECT_EQ(lookup("10.0.0.7").route->prefix.ToString(), "10.0.0.0/24");
+    EXPECT_EQ(lookup("192.0.2.1").route->prefix.ToString(), "0.0.0.0/0");
+    EXPECT_EQ(lookup("10.1.2.3").route->metric, 9u);
+    EXPECT_EQ(lookup("10.1.3.3").error, RouteError::kNetUnreachable);
+    EXPECT_EQ(lookup("10.1.3.3").route, nullptr);
+    EXPECT_EQ(lookup("10.3.0.1").error, RouteError::kAccess);
+  }
+}
+
+}  // namespace
+}  // namespace k8sdns::dataplane
