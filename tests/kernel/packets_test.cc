@@ -88,9 +88,18 @@ std::string Serialize(const NodePacket& packet) {
   Put(&addresses, p.src.v4(), 4);
   Put(&addresses, p.dst.v4(), 4);
   std::string body;
-  Put(&body, p.src_port, 2);
-  Put(&body, p.dst_port, 2);
   size_t checksum_at = 6;
+  if (p.protocol == Protocol::kIcmp) {
+    Put(&body, p.icmp_type, 1);
+    Put(&body, p.icmp_code, 1);
+    checksum_at = body.size();
+    Put(&body, 0, 2);
+    Put(&body, p.src_port, 2);
+    Put(&body, 1, 2);  // sequence number
+  } else {
+    Put(&body, p.src_port, 2);
+    Put(&body, p.dst_port, 2);
+  }
   if (p.protocol == Protocol::kTcp) {
     Put(&body, packet.tcp_seq, 4);
     Put(&body, packet.tcp_ack, 4);
@@ -98,14 +107,17 @@ std::string Serialize(const NodePacket& packet) {
     Put(&body, packet.tcp_window, 2);
     checksum_at = body.size();
     Put(&body, 0, 4);
-  } else {
+  } else if (p.protocol == Protocol::kUdp) {
     Put(&body, 8u + p.payload_size, 2);
     Put(&body, 0, 2);
   }
   body.append(p.payload_size, 'x');
-  std::string pseudo = addresses;
-  Put(&pseudo, static_cast<uint8_t>(p.protocol), 2);
-  Put(&pseudo, static_cast<uint32_t>(body.size()), 2);
+  std::string pseudo;
+  if (p.protocol != Protocol::kIcmp) {
+    pseudo = addresses;
+    Put(&pseudo, static_cast<uint8_t>(p.protocol), 2);
+    Put(&pseudo, static_cast<uint32_t>(body.size()), 2);
+  }
   const uint16_t sum = Checksum(pseudo + body);
   body[checksum_at] = static_cast<char>(sum >> 8);
   body[checksum_at + 1] = static_cast<char>(sum);
@@ -208,7 +220,9 @@ class Kernel {
   void Send(int device, const std::string& packet) {
     ASSERT_EQ(write(devices_[device], packet.data(), packet.size()),
               static_cast<ssize_t>(packet.size()));
+    ++sent_;
   }
+  int sent() const { return sent_; }
   // What has left since: "eth0 17 10.0.0.1 > 10.0.0.2" and the bytes.
   std::vector<std::pair<std::string, std::string>> Receive() {
     std::vector<std::pair<std::string, std::string>> out;
@@ -225,6 +239,7 @@ class Kernel {
   }
 
  private:
+  int sent_ = 0;
   std::vector<int> devices_;
 };
 
@@ -267,11 +282,18 @@ RuleCounters Expected(const Branch& branch, const netfilter::Ruleset& rules) {
 
 bool SamePacket(const dataplane::Outcome& outcome, const std::string& bytes) {
   const Packet& p = outcome.packet.header;
-  const uint32_t sport = Get(bytes, 20, 2);
-  return bytes.size() >= 28 && Get(bytes, 12, 4) == p.src.v4() &&
-         Get(bytes, 16, 4) == p.dst.v4() && Get(bytes, 8, 1) == p.ttl &&
-         Get(bytes, 9, 1) == static_cast<uint8_t>(p.protocol) &&
-         Get(bytes, 1, 1) == p.tos && Get(bytes, 22, 2) == p.dst_port &&
+  if (bytes.size() < 28 || Get(bytes, 12, 4) != p.src.v4() ||
+      Get(bytes, 16, 4) != p.dst.v4() || Get(bytes, 8, 1) != p.ttl ||
+      Get(bytes, 9, 1) != static_cast<uint8_t>(p.protocol) ||
+      Get(bytes, 1, 1) != p.tos) {
+    return false;
+  }
+  const bool icmp = p.protocol == Protocol::kIcmp;
+  const uint32_t sport = Get(bytes, icmp ? 24 : 20, 2);
+  const bool rest = icmp ? Get(bytes, 20, 1) == p.icmp_type &&
+                               Get(bytes, 21, 1) == p.icmp_code
+                         : Get(bytes, 22, 2) == p.dst_port;
+  return rest &&
          (outcome.drawn_last_port == 0 ? sport == p.src_port
                                        : sport >= outcome.drawn_first_port &&
                                              sport <= outcome.drawn_last_port);
@@ -294,8 +316,39 @@ class Comparison {
   bool loaded() const { return loaded_; }
   const std::string& text() const { return text_; }
 
-  // Sends one packet both ways. False, with a failure, if they differ.
+  // Sends one packet through both. False, with a failure, if they differ.
   bool Send(int device, const NodePacket& packet) {
+    return Send(device, packet, nullptr);
+  }
+  // The same; then the answer of whom it reached, if it left the node and its
+  // source port is known.
+  bool SendAndAnswer(int device, const NodePacket& packet) {
+    dataplane::Outcome outcome;
+    if (!Send(device, packet, &outcome)) return false;
+    if (outcome.verdict.kind != Verdict::kAccept || outcome.local ||
+        outcome.drawn_last_port != 0) {
+      return true;
+    }
+    int out = 0;
+    while (kDevices[out] != outcome.out) ++out;
+    NodePacket answer = outcome.packet;
+    Packet& header = answer.header;
+    std::swap(header.src, header.dst);
+    header.ttl = 61;
+    header.tos = 0;
+    if (header.IsIcmp()) {
+      header.icmp_type = 0;  // echo reply
+    } else {
+      std::swap(header.src_port, header.dst_port);
+      header.tcp_flags = kTcpSyn | kTcpAck;
+      answer.tcp_seq = 7000;
+      answer.tcp_ack = packet.tcp_seq + 1;
+    }
+    return Send(out, answer, nullptr);
+  }
+
+ private:
+  bool Send(int device, const NodePacket& packet, dataplane::Outcome* outcome) {
     kernel_.Receive();
     kernel_.Send(device, Serialize(packet));
     usleep(2000);
@@ -314,6 +367,7 @@ class Comparison {
         node_->Match(Arrival::On(kDevices[device], packet));
     for (const Branch& branch : branches) {
       if (!Agrees(branch, seen, received)) continue;
+      if (outcome != nullptr) *outcome = branch.outcome;
       node_->Take(branch);
       return true;
     }
@@ -339,7 +393,6 @@ class Comparison {
     return false;
   }
 
- private:
   bool Agrees(
       const Branch& branch, RuleCounters seen,
       const std::vector<std::pair<std::string, std::string>>& received) const {
@@ -375,9 +428,16 @@ class Comparison {
   RuleCounters before_;
 };
 
-NodePacket MakePacket(const IpAddress& src, const IpAddress& dst, bool tcp,
-                      uint16_t sport, uint16_t dport) {
+// Of ICMP an echo request, whose identifier is `sport`.
+NodePacket MakePacket(const IpAddress& src, const IpAddress& dst,
+                      Protocol protocol, uint16_t sport, uint16_t dport) {
+  const bool tcp = protocol == Protocol::kTcp;
   NodePacket packet;
+  if (protocol == Protocol::kIcmp) {
+    packet.header = Packet::IcmpEcho(src, dst, sport);
+    packet.header.payload_size = 13;
+    return packet;
+  }
   const SocketAddress from{src, sport};
   const SocketAddress to{dst, dport};
   packet.header = tcp ? Packet::Tcp(from, to) : Packet::Udp(from, to);
@@ -418,31 +478,20 @@ class RandomRules {
   void Rule(const std::string& chain, const std::string& table,
             std::string* text) {
     static constexpr const char* kMatches[] = {
-        " -s 10.244.1.0/24",
-        " ! -s 203.0.113.0/24",
-        " -d 10.244.2.0/24",
-        " ! -d 10.96.0.0/16",
-        " -i eth0",
-        " -i veth+",
-        " ! -i veth-a",
-        " -m mark --mark 0x1/0x1",
-        " -m mark ! --mark 0x2",
-        " -m conntrack --ctstate NEW",
-        " -m conntrack --ctstate ESTABLISHED",
-        " -m conntrack --ctstate DNAT",
-        " -m conntrack ! --ctorigdst 10.96.0.1",
+        " -s 10.244.1.0/24", " ! -s 203.0.113.0/24", " -d 10.244.2.0/24",
+        " ! -d 10.96.0.0/16", " -i eth0", " -i veth+", " ! -i veth-a",
+        " -m mark --mark 0x1/0x1", " -m mark ! --mark 0x2",
+        " -m conntrack --ctstate NEW", " -m conntrack --ctstate ESTABLISHED",
+        " -m conntrack --ctstate DNAT", " -m conntrack ! --ctorigdst 10.96.0.1",
         " -m statistic --mode nth --every 3 --packet 1",
         " -m u32 --u32 6&0xff=17",
-        " -m u32 --u32 0>>22&0x3c@0&0xffff=53:80",
-        " -m length --length 0:40",
-        " -m ttl --ttl-lt 64",
+        // Of ICMP there would be a checksum.
+        " -m u32 --u32 6&0xff=6:17&&0>>22&0x3c@0&0xffff=53:80",
+        " -m length --length 0:40", " -m ttl --ttl-lt 64",
         " -m iprange --dst-range 10.244.1.5-10.244.2.5",
-        " -m addrtype --dst-type LOCAL",
-        " -m dscp --dscp 4",
-        " -m recent --name r --rcheck",
-        " -m recent --name r --set",
-        " -m limit --limit 1/hour --limit-burst 2",
-        ""};
+        " -m addrtype --dst-type LOCAL", " -m dscp --dscp 4",
+        " -m recent --name r --rcheck", " -m recent --name r --set",
+        " -m limit --limit 1/hour --limit-burst 2", ""};
     static constexpr const char* kProtocols[] = {
         "",
         "",
@@ -452,6 +501,8 @@ class RandomRules {
         " -p tcp -m tcp --dport 80:90",
         " -p tcp -m tcp --syn",
         " -p udp -m multiport --dports 53,80",
+        " -p icmp",
+        " -p icmp -m icmp --icmp-type 8",
         " ! -p udp"};
     absl::StrAppend(text, "-A ", chain, Of(kProtocols), Of(kMatches));
     // Basic options may come only once.
@@ -494,7 +545,6 @@ TEST(Packets, TheKernelAndTheModelAgree) {
   if (const std::string why = kernel.Start(); !why.empty()) {
     GTEST_SKIP() << why;
   }
-  int packets = 0;
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     RandomRules random(seed);
     Comparison world(kernel, random.Text());
@@ -509,15 +559,16 @@ TEST(Packets, TheKernelAndTheModelAgree) {
     for (int i = 0; i < 16 && agree; ++i) {
       const uint32_t source = random.Draw(4);
       const int device = source < 2 ? 0 : static_cast<int>(source) - 1;
+      static constexpr Protocol kProtocols[] = {Protocol::kTcp, Protocol::kUdp,
+                                                Protocol::kIcmp};
       const NodePacket packet = MakePacket(
           *IpAddress::Parse(kSources[source]),
-          *IpAddress::Parse(random.Of(kTargets)), random.Draw(2) == 0,
+          *IpAddress::Parse(random.Of(kTargets)), kProtocols[random.Draw(3)],
           static_cast<uint16_t>(40000 + seed * 100 + i),
           kPorts[random.Draw(4)]);
-      // Once as a new flow, once as its second packet. No port comes twice:
-      // the kernel remembers the flows of the worlds before.
-      agree = world.Send(device, packet) && world.Send(device, packet);
-      packets += 2;
+      // Once as a new flow, which is answered, once as a later packet. No port
+      // comes twice: the kernel remembers the flows of the worlds before.
+      agree = world.SendAndAnswer(device, packet) && world.Send(device, packet);
     }
     if (!agree) GTEST_FAIL() << "seed " << seed << "\n" << world.text();
   }
@@ -553,14 +604,13 @@ TEST(Packets, TheKernelAndTheModelAgree) {
       for (int device : {0, 1}) {
         const NodePacket packet = MakePacket(
             *IpAddress::Parse(device == 0 ? "203.0.113.7" : "10.244.1.10"),
-            address, port->protocol == Protocol::kTcp, ++sport,
+            address, port->protocol, ++sport,
             static_cast<uint16_t>(node ? port->node_port : port->port));
-        ASSERT_TRUE(world.Send(device, packet)) << "cluster " << seed;
-        ++packets;
+        ASSERT_TRUE(world.SendAndAnswer(device, packet)) << "cluster " << seed;
       }
     }
   }
-  std::cout << packets << " packets, as the kernel had it\n";
+  std::cout << kernel.sent() << " packets, as the kernel had it\n";
 }
 
 }  // namespace
