@@ -171,6 +171,8 @@ class Routing {
                            DeviceIndex device, uint32_t mark) const;
 
   std::vector<Device> devices_;
+  // The first device of each name, if there are many.
+  absl::flat_hash_map<std::string, DeviceIndex> by_name_;
   std::vector<PolicyRule> rules_;  // by priority, the default ones included
   bool custom_rules_ = false;      // IPv4: more than the default ones
   struct RouteTable {

@@ -107,6 +107,13 @@ void Routing::AddDevices(const NodeConfig& node) {
     device.ethernet = interface.ethernet;
     devices_.push_back(std::move(device));
   }
+  constexpr size_t kFewDevices = 8;
+  if (devices_.size() > kFewDevices) {
+    by_name_.reserve(devices_.size());
+    for (DeviceIndex i = 1; i < devices_.size(); ++i) {
+      by_name_.try_emplace(devices_[i].name, i);
+    }
+  }
   auto add = [](Device& device, const IpPrefix& prefix) {
     DeviceAddress a;
     a.address = prefix.address();
@@ -162,6 +169,10 @@ void Routing::SetDeviceConfig(const NodeConfig& node, Device& device) {
 }
 
 DeviceIndex Routing::FindDevice(absl::string_view name) const {
+  if (!by_name_.empty()) {
+    const auto it = by_name_.find(name);
+    return it == by_name_.end() ? kNoDevice : it->second;
+  }
   for (DeviceIndex i = 1; i < devices_.size(); ++i) {
     if (devices_[i].name == name) return i;
   }

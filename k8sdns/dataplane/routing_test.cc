@@ -1,6 +1,6 @@
 #include "k8sdns/dataplane/routing.h"
 
-#include <optional>
+#include <array>
 #include <random>
 #include <string>
 #include <vector>
@@ -79,6 +79,23 @@ TEST(Routing, FindsTheLongestPrefix) {
         EXPECT_EQ(routing.device(found->device).name, expected->device);
       }
     }
+  }
+}
+
+TEST(Routing, DevicesAreFoundByName) {
+  for (int devices : {1, 7, 8, 200}) {
+    NodeConfig node;
+    for (int i = 0; i < devices; ++i) {
+      node.interfaces.push_back({"veth" + std::to_string(i), {}});
+    }
+    node.interfaces.push_back({"veth0", {}});  // a name that is taken
+    const Routing routing(node);
+    for (int i = 0; i < devices; ++i) {
+      EXPECT_EQ(routing.FindDevice("veth" + std::to_string(i)), 2 + i);
+    }
+    EXPECT_EQ(routing.FindDevice("lo"), kLoopback);
+    EXPECT_EQ(routing.FindDevice("veth"), kNoDevice);
+    EXPECT_EQ(routing.FindDevice(""), kNoDevice);
   }
 }
 
