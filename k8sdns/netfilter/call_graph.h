@@ -31,7 +31,8 @@ class CallGraph {
   // The next calls are those of `chain`.
   void Open(ChainId chain) {
     if (chain == open_) return;
-    if (chain >= begin_.size()) Resize(chain + 1);
+    // Too many for now: Complete() corrects it.
+    if (chain >= begin_.size()) Resize(2 * size_t{chain} + 64);
     open_ = chain;
     // Rules of a chain stand together in a dump.
     if (begin_[chain] != end_[chain]) complete_ = false;

@@ -1,100 +1,17 @@
 #include "k8sdns/netfilter/fast_rule_reader.h"
 
-#include <bit>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
+#include "k8sdns/netfilter/line_scan.h"
 #include "k8sdns/netfilter/ops.h"
 
 namespace k8sdns::netfilter {
 namespace {
 
-// Bytes behind a newline that may be looked at without asking.
-constexpr size_t kMargin = 64;
 constexpr size_t kMaxHalves = 256;  // of a rule
 constexpr size_t kMaxChainName = 28;
 // Shorter names may be those of built-in chains and verdicts.
 constexpr size_t kMinChainName = 12;
-
-bool IsEnd(char c) { return c == ' ' || c == '\n'; }
-
-template <size_t N>
-bool StartsWith(const char* p, const char (&text)[N]) {
-  return std::memcmp(p, text, N - 1) == 0;
-}
-
-// The first of: a control character, '"', '\\'. A newline always comes.
-const char* ScanQuoted(const char* p) {
-#if defined(__SSE2__)
-  const __m128i quote = _mm_set1_epi8('"');
-  const __m128i slash = _mm_set1_epi8('\\');
-  const __m128i control = _mm_set1_epi8(0x1f);
-  for (;; p += 16) {
-    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i hit = _mm_or_si128(
-        _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-        _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-    const int mask = _mm_movemask_epi8(hit);
-    if (mask != 0) return p + std::countr_zero(static_cast<unsigned>(mask));
-  }
-#else
-  while (static_cast<uint8_t>(*p) >= 0x20 && *p != '"' && *p != '\\') ++p;
-  return p;
-#endif
-}
-
-// The first blank or control character.
-const char* ScanWord(const char* p) {
-#if defined(__SSE2__)
-  const __m128i blank = _mm_set1_epi8(0x20);
-  for (;; p += 16) {
-    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const int mask =
-        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v));
-    if (mask != 0) return p + std::countr_zero(static_cast<unsigned>(mask));
-  }
-#else
-  while (static_cast<uint8_t>(*p) > 0x20) ++p;
-  return p;
-#endif
-}
-
-// Behind the last blank or control character of the 32 bytes before `end`;
-// nullptr if there is none.
-const char* BeginOfLastWord(const char* end) {
-#if defined(__SSE2__)
-  const __m128i blank = _mm_set1_epi8(0x20);
-  uint32_t hits = 0;
-  for (int half : {0, 1}) {
-    const __m128i v =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(end - 32 + half * 16));
-    const int mask =
-        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v));
-    hits |= static_cast<uint32_t>(mask) << (half * 16);
-  }
-  return hits == 0 ? nullptr : end - std::countl_zero(hits);
-#else
-  for (const char* p = end; p != end - 32; --p) {
-    if (static_cast<uint8_t>(p[-1]) <= 0x20) return p;
-  }
-  return nullptr;
-#endif
-}
-
-// `size` is at least 8.
-bool SameText(const char* a, const char* b, size_t size) {
-  auto load = [](const char* p) {
-    uint64_t v;
-    std::memcpy(&v, p, sizeof(v));
-    return v;
-  };
-  uint64_t differs = load(a + size - 8) ^ load(b + size - 8);
-  for (size_t i = 0; i + 8 < size; i += 8) differs |= load(a + i) ^ load(b + i);
-  return differs == 0;
-}
 
 }  // namespace
 
@@ -117,14 +34,14 @@ class FastRuleReader::Line {
   enum Stage { kSource, kDestination, kProtocol, kMatch, kTarget };
 
   template <size_t N>
-  bool Take(const char (&text)[N]) {
+  K8SDNS_INLINE bool Take(const char (&text)[N]) {
     if (!StartsWith(p_, text)) return false;
     p_ += N - 1;
     return true;
   }
-  bool AtWordEnd() const { return IsEnd(*p_); }
+  K8SDNS_INLINE bool AtWordEnd() const { return IsEnd(*p_); }
   // At the end of a match: what follows is not another option of it.
-  bool AtMatchEnd() const {
+  K8SDNS_INLINE bool AtMatchEnd() const {
     return *p_ == '\n' || (*p_ == ' ' && p_[1] == '-' && p_[2] != '-');
   }
   bool Decimal(uint32_t max, uint32_t* value);
@@ -141,17 +58,15 @@ class FastRuleReader::Line {
   bool Dnat();
   bool SetMark();
 
-  void Header(OpKind kind, size_t halves) {
-    *to_++ = static_cast<uint16_t>(static_cast<unsigned>(kind) | halves << 8);
-  }
   // The halves of an op; those that are zero at its end are dropped.
-  template <size_t N>
-  void Emit(OpKind kind, const uint16_t (&halves)[N]) {
-    size_t used = N;
-    while (used > 0 && halves[used - 1] == 0) --used;
-    Header(kind, used + 1);
-    for (size_t i = 0; i < N; ++i) to_[i] = halves[i];  // room there is
-    to_ += used;
+  template <typename... Half>
+  K8SDNS_INLINE void Emit(OpKind kind, Half... halves) {
+    size_t at = 0;
+    size_t used = 0;
+    // There is room for all.
+    ((to_[++at] = halves, used = halves == 0 ? used : at), ...);
+    *to_ = static_cast<uint16_t>(static_cast<unsigned>(kind) | (used + 1) << 8);
+    to_ += used + 1;
   }
   static uint16_t Low(uint32_t v) { return static_cast<uint16_t>(v); }
   static uint16_t High(uint32_t v) { return static_cast<uint16_t>(v >> 16); }
@@ -167,7 +82,8 @@ class FastRuleReader::Line {
   bool dnat_ = false;
 };
 
-bool FastRuleReader::Line::Decimal(uint32_t max, uint32_t* value) {
+K8SDNS_INLINE bool FastRuleReader::Line::Decimal(uint32_t max,
+                                                 uint32_t* value) {
   const char* begin = p_;
   uint32_t v = 0;
   while (static_cast<uint8_t>(*p_ - '0') < 10 && p_ - begin < 6) {
@@ -178,7 +94,7 @@ bool FastRuleReader::Line::Decimal(uint32_t max, uint32_t* value) {
   return p_ != begin && v <= max && (*begin != '0' || p_ - begin == 1);
 }
 
-bool FastRuleReader::Line::Hex(uint32_t* value) {
+K8SDNS_INLINE bool FastRuleReader::Line::Hex(uint32_t* value) {
   if (!Take("0x")) return false;
   const char* begin = p_;
   uint32_t v = 0;
@@ -196,7 +112,7 @@ bool FastRuleReader::Line::Hex(uint32_t* value) {
   return p_ != begin && p_ - begin <= 8;
 }
 
-bool FastRuleReader::Line::Address(uint32_t* address) {
+K8SDNS_INLINE bool FastRuleReader::Line::Address(uint32_t* address) {
   uint32_t v = 0;
   const char* p = p_;
   for (int i = 0; i < 4; ++i) {
@@ -221,7 +137,8 @@ bool FastRuleReader::Line::Address(uint32_t* address) {
   return true;
 }
 
-bool FastRuleReader::Line::AddressOption(bool invert, OpKind kind) {
+K8SDNS_INLINE bool FastRuleReader::Line::AddressOption(bool invert,
+                                                       OpKind kind) {
   uint32_t address;
   uint32_t length;
   if (!Address(&address)) return false;
@@ -233,11 +150,11 @@ bool FastRuleReader::Line::AddressOption(bool invert, OpKind kind) {
     return false;
   }
   address &= ~uint32_t{0} << (32 - length);
-  Emit(kind, {Bytes(invert, length), Low(address), High(address)});
+  Emit(kind, Bytes(invert, length), Low(address), High(address));
   return true;
 }
 
-bool FastRuleReader::Line::ProtocolOption() {
+K8SDNS_INLINE bool FastRuleReader::Line::ProtocolOption() {
   if (Take("tcp")) {
     protocol_ = 6;
   } else if (Take("udp")) {
@@ -245,11 +162,11 @@ bool FastRuleReader::Line::ProtocolOption() {
   } else {
     return false;
   }
-  Emit(OpKind::kProtocol, {Bytes(0, protocol_)});
+  Emit(OpKind::kProtocol, Bytes(0, protocol_));
   return AtWordEnd();
 }
 
-bool FastRuleReader::Line::Comment() {
+K8SDNS_INLINE bool FastRuleReader::Line::Comment() {
   absl::string_view text;
   if (*p_ == '"') {
     const char* begin = p_ + 1;
@@ -265,11 +182,11 @@ bool FastRuleReader::Line::Comment() {
   }
   if (!AtWordEnd() || text.empty() || text.size() > 255) return false;
   const StringId id = reader_->InternComment(text);
-  Emit(OpKind::kComment, {Low(id), High(id)});
+  Emit(OpKind::kComment, Low(id), High(id));
   return true;
 }
 
-bool FastRuleReader::Line::Ports(OpKind kind) {
+K8SDNS_INLINE bool FastRuleReader::Line::Ports(OpKind kind) {
   uint32_t flags = 0;
   uint16_t ports[4] = {};  // destination, source
   for (bool destination : {false, true}) {
@@ -285,14 +202,15 @@ bool FastRuleReader::Line::Ports(OpKind kind) {
     ports[destination ? 1 : 3] = static_cast<uint16_t>(last);
   }
   if (!AtMatchEnd()) return false;
-  Emit(kind, {Bytes(flags, 0), ports[0], ports[1], ports[2], ports[3]});
+  Emit(kind, Bytes(flags, 0), ports[0], ports[1], ports[2], ports[3]);
   return true;
 }
 
-bool FastRuleReader::Line::Statistic() {
+K8SDNS_INLINE bool FastRuleReader::Line::Statistic() {
   if (!Take("--mode random --probability 0.")) return false;
   uint64_t digits = 0;
-  int count = 0;
+  int count = EightDigits(p_, &digits) ? 8 : 0;
+  p_ += count;
   while (static_cast<uint8_t>(*p_ - '0') < 10 && count < 11) {
     digits = digits * 10 + static_cast<uint64_t>(*p_++ - '0');
     ++count;
@@ -309,21 +227,21 @@ bool FastRuleReader::Line::Statistic() {
   if (rest > kHalf - 1000 && rest < kHalf + 1000) return false;
   if (rest > kHalf) ++whole;
   const uint32_t probability = static_cast<uint32_t>(whole);
-  Emit(OpKind::kStatistic, {0, Low(probability), High(probability)});
+  Emit(OpKind::kStatistic, 0, Low(probability), High(probability));
   return true;
 }
 
-bool FastRuleReader::Line::MarkOption() {
+K8SDNS_INLINE bool FastRuleReader::Line::MarkOption() {
   uint32_t value;
   uint32_t mask = 0xffffffff;
   if (!Hex(&value) || (Take("/") && !Hex(&mask)) || !AtMatchEnd()) {
     return false;
   }
-  Emit(OpKind::kMark, {0, Low(value), High(value), Low(mask), High(mask)});
+  Emit(OpKind::kMark, 0, Low(value), High(value), Low(mask), High(mask));
   return true;
 }
 
-bool FastRuleReader::Line::MatchOption() {
+K8SDNS_INLINE bool FastRuleReader::Line::MatchOption() {
   switch (*p_) {
     case 'c':
       return Take("comment --comment ") && Comment();
@@ -335,7 +253,7 @@ bool FastRuleReader::Line::MatchOption() {
       return Take("statistic ") && Statistic();
     case 'a':
       if (!Take("addrtype --dst-type LOCAL") || !AtMatchEnd()) return false;
-      Emit(OpKind::kAddrtype, {kTypeLocal});
+      Emit(OpKind::kAddrtype, kTypeLocal);
       return true;
     case 'm':
       return Take("mark --mark ") && MarkOption();
@@ -344,7 +262,7 @@ bool FastRuleReader::Line::MatchOption() {
   }
 }
 
-bool FastRuleReader::Line::Dnat() {
+K8SDNS_INLINE bool FastRuleReader::Line::Dnat() {
   if (reader_->table_->id() != TableId::kNat || protocol_ == 0) return false;
   uint32_t address;
   uint32_t port;
@@ -353,40 +271,39 @@ bool FastRuleReader::Line::Dnat() {
     return false;
   }
   dnat_ = true;
-  Emit(OpKind::kDnat,
-       {Bytes(kNatHasAddress | kNatHasPort, 0), static_cast<uint16_t>(port),
-        Low(address), High(address)});
+  Emit(OpKind::kDnat, Bytes(kNatHasAddress | kNatHasPort, 0),
+       static_cast<uint16_t>(port), Low(address), High(address));
   return true;
 }
 
-bool FastRuleReader::Line::SetMark() {
+K8SDNS_INLINE bool FastRuleReader::Line::SetMark() {
   uint32_t value;
   uint32_t mask;
   if (!Take(" --set-xmark ") || !Hex(&value) || !Take("/") || !Hex(&mask) ||
       *p_ != '\n') {
     return false;
   }
-  Emit(OpKind::kSetMark, {0, Low(value), High(value), Low(mask), High(mask)});
+  Emit(OpKind::kSetMark, 0, Low(value), High(value), Low(mask), High(mask));
   return true;
 }
 
-bool FastRuleReader::Line::Jump() {
+K8SDNS_INLINE bool FastRuleReader::Line::Jump() {
   const char* begin = p_;
   p_ = begin == reader_->preview_->name ? reader_->preview_->name_end
                                         : ScanWord(p_);
   const absl::string_view name(begin, p_ - begin);
   if (*p_ == '\n') {
     if (name == "RETURN") {
-      Emit<1>(OpKind::kReturn, {0});
+      Emit(OpKind::kReturn);
       return true;
     }
     if (name == "ACCEPT") {
-      Emit<1>(OpKind::kAccept, {0});
+      Emit(OpKind::kAccept);
       return true;
     }
     StringId id;
     if (!reader_->FindCallee(name, &id, &callee_)) return false;
-    Emit(OpKind::kJump, {Low(id), High(id)});
+    Emit(OpKind::kJump, Low(id), High(id));
     return true;
   }
   if (*p_ != ' ' || reader_->shadowed_) return false;
@@ -394,7 +311,7 @@ bool FastRuleReader::Line::Jump() {
   return name == "MARK" && SetMark();
 }
 
-bool FastRuleReader::Line::Read() {
+K8SDNS_INLINE bool FastRuleReader::Line::Read() {
   int stage = kSource;
   const uint16_t* most = to_ + kMaxHalves - 32;
   while (*p_ != '\n') {
@@ -459,17 +376,18 @@ const char* FastRuleReader::SafeEnd(absl::string_view text) {
 
 const char* FastRuleReader::Read(const char* p, const char* safe_end,
                                  size_t most, int* lines, size_t* rules) {
-  if (table_ == nullptr) return p;
+  if (table_ == nullptr || p >= safe_end) return p;
   Preview previews[kPreviews];
   const char* ahead = p;
+  SpecialCharacters specials(p);
   for (int i = 0; i < kFar; ++i) {
-    Look(ahead, safe_end, &previews[i]);
+    Look(ahead, safe_end, &specials, &previews[i]);
     ahead = previews[i].end;
   }
   for (unsigned i = 0; p < safe_end; ++i) {
     const char* next;
     Preview& far = previews[(i + kFar) % kPreviews];
-    Look(ahead, safe_end, &far);
+    Look(ahead, safe_end, &specials, &far);
     ahead = far.end;
     Preview& middle = previews[(i + kMiddle) % kPreviews];
     if (middle.comment != nullptr) {
@@ -501,22 +419,24 @@ const char* FastRuleReader::Read(const char* p, const char* safe_end,
 }
 
 void FastRuleReader::Look(const char* p, const char* safe_end,
-                          Preview* preview) const {
+                          SpecialCharacters* specials, Preview* preview) const {
   *preview = Preview();
   preview->end = p;
   if (p >= safe_end) return;
-  const char* newline =
-      static_cast<const char*>(std::memchr(p, '\n', safe_end - p + 1));
+  const char* special = specials->Next();
+  if (*special == '"') {
+    preview->comment = special + 1;
+    special = specials->Next();
+    preview->comment_end = special;
+  }
+  while (*special != '\n') special = specials->Next();
+  const char* const newline = special;
   preview->end = newline + 1;
   if (*p == ':') {
     preview->name = p + 1;
     preview->name_end = ScanWord(p + 1);
   } else if (*p == '-' && newline - p > 40) {
-    const char* quote =
-        static_cast<const char*>(std::memchr(p, '"', newline - p));
-    if (quote != nullptr) {
-      preview->comment = quote + 1;
-      preview->comment_end = ScanQuoted(quote + 1);
+    if (preview->comment != nullptr) {
       const absl::string_view text(preview->comment,
                                    preview->comment_end - preview->comment);
       preview->comment_hash = strings_->Hash(text);
@@ -570,8 +490,9 @@ void FastRuleReader::NoteDeclared(StringId name, ChainId chain) {
   if (run_count_ < kMostRuns) runs_[run_count_++] = {name, chain, 1};
 }
 
-bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
-                                ChainId* chain) const {
+K8SDNS_INLINE bool FastRuleReader::FindCallee(absl::string_view name,
+                                              StringId* id,
+                                              ChainId* chain) const {
   if (name.empty()) return false;
   *id = strings_->Find(name, HashOfName(name), CandidateOf(name));
   if (*id == 0) return false;
@@ -589,8 +510,8 @@ bool FastRuleReader::FindCallee(absl::string_view name, StringId* id,
   return true;
 }
 
-StringId FastRuleReader::InternComment(absl::string_view text) {
-  if (text != comment_) {
+K8SDNS_INLINE StringId FastRuleReader::InternComment(absl::string_view text) {
+  if (!Same(text, comment_)) {
     bool added;
     if (text.data() == preview_->comment) {
       comment_id_ = strings_->Intern(text, preview_->comment_hash,
@@ -607,13 +528,13 @@ bool FastRuleReader::FindRuleChain(const char* name, size_t size) {
   if (size < 8 || size > kMaxChainName) return false;
   if (chain_ != kNone) {
     if (size == chain_name_.size() &&
-        SameText(name, chain_name_.data(), size)) {
+        EqualBytes(name, chain_name_.data(), size)) {
       return true;
     }
     // The rules of a dump stand in the order of its chains.
     const ChainId next = chain_ + 1;
     if (next < table_->chain_limit() && table_->is_live(next) &&
-        table_->name(next) == absl::string_view(name, size)) {
+        Same(table_->name(next), absl::string_view(name, size))) {
       chain_ = next;
       chain_name_ = absl::string_view(name, size);
       return true;

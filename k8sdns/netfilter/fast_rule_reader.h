@@ -14,6 +14,8 @@
 
 namespace k8sdns::netfilter {
 
+class SpecialCharacters;
+
 class FastRuleReader {
  public:
   FastRuleReader(StringPool* strings, CallGraph* graph)
@@ -57,7 +59,8 @@ class FastRuleReader {
   static constexpr int kMiddle = 8;
   static constexpr int kFar = 12;
 
-  void Look(const char* p, const char* safe_end, Preview* preview) const;
+  void Look(const char* p, const char* safe_end, SpecialCharacters* specials,
+            Preview* preview) const;
   const char* ReadChain(const char* p);
   const char* ReadRule(const char* p);
   bool FindRuleChain(const char* name, size_t size);

@@ -103,7 +103,7 @@ class GrowingArray {
         (reinterpret_cast<uintptr_t>(data_) + kLargePage - 1) &
         ~(kLargePage - 1);
     const uintptr_t end = reinterpret_cast<uintptr_t>(data_) + bytes;
-    if (bytes < 2 * kLargePage || begin >= end) return;
+    if (begin + kLargePage > end) return;
     (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #else
     (void)bytes;

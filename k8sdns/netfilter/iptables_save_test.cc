@@ -261,8 +261,11 @@ std::string RandomDump(std::mt19937& random) {
     return n < 3 ? absl::StrCat("X", n) : absl::StrCat("KUBE-SEP-XY", 100 + n);
   };
   const auto comment = [&] {
-    return absl::StrCat("\"ns-", random() % 9, "/svc:http", random() % 40,
-                        "\"");
+    // Of any length, so that lines end anywhere in the blocks they are read by.
+    return absl::StrCat(
+        "\"ns-", random() % 9, "/svc:http", random() % 40,
+        std::string(random() % 3 == 0 ? random() % 150 : 0, 'x'),
+        random() % 30 == 0 ? "\\\"y" : "", "\"");
   };
   std::string text;
   for (const char* table : {"filter", "nat"}) {

@@ -101,31 +101,18 @@ ChainId Table::AddNewChain(StringId name) {
   return id;
 }
 
-void Table::Index(ChainId chain) {
-  if (used_slots_ * 4 >= slots_.size() * 3) {
-    Reindex(std::max<size_t>(16, live_chains_ * 2));
-    return;  // with this one
-  }
-  size_t i = SlotOf(chains_[chain].name);
-  while (slots_[i] != kFree) {
-    if (++i == slots_.size()) i = 0;
-  }
-  slots_[i] = chain;
-  ++used_slots_;
+void Table::Reserve(size_t chains, size_t halves) {
+  chains_.Reserve(chains_.size() + chains);
+  halves_.Reserve(halves_.size() + halves);
 }
 
-void Table::Reindex(size_t slots) {
-  slots_.Assign(slots, kFree);
-  used_slots_ = 0;
-  for (ChainId id = 0; id < chains_.size(); ++id) {
-    if (!chains_[id].live) continue;
-    size_t i = SlotOf(chains_[id].name);
-    while (slots_[i] != kFree) {
-      if (++i == slots_.size()) i = 0;
-    }
-    slots_[i] = id;
-    ++used_slots_;
+void Table::Index(ChainId chain) {
+  const StringId name = chains_[chain].name;
+  if (name >= by_name_.size()) {
+    const size_t more = name + 1 - by_name_.size();
+    std::fill_n(by_name_.Extend(more), more, kFree);
   }
+  by_name_[name] = chain;
 }
 
 std::optional<ChainId> Table::FindChain(absl::string_view name) const {
@@ -136,14 +123,8 @@ std::optional<ChainId> Table::FindChain(absl::string_view name) const {
 }
 
 std::optional<ChainId> Table::FindChain(StringId name) const {
-  if (slots_.size() == 0) return std::nullopt;
-  for (size_t i = SlotOf(name); slots_[i] != kFree;) {
-    // A chain that was removed keeps its slot until the next Reindex().
-    const ChainData& c = chains_[slots_[i]];
-    if (c.name == name && c.live) return slots_[i];
-    if (++i == slots_.size()) i = 0;
-  }
-  return std::nullopt;
+  if (name >= by_name_.size() || by_name_[name] == kFree) return std::nullopt;
+  return by_name_[name];
 }
 
 std::optional<ChainId> Table::FindChain(Hook hook) const {
@@ -152,6 +133,7 @@ std::optional<ChainId> Table::FindChain(Hook hook) const {
 
 void Table::RemoveChain(ChainId chain) {
   counters_.erase(chain);
+  by_name_[chains_[chain].name] = kFree;
   chains_[chain] = ChainData();
   --live_chains_;
 }
@@ -220,7 +202,7 @@ size_t Table::rule_count() const {
   return n;
 }
 
-uint16_t* Table::Reserve(ChainData& chain, uint32_t halves) {
+uint16_t* Table::RoomFor(ChainData& chain, uint32_t halves) {
   if (chain.limit - chain.end >= halves) return halves_.data() + chain.end;
   const uint32_t size = chain.end - chain.begin;
   if (chain.limit == halves_.size() && chain.limit > 0) {
@@ -241,28 +223,10 @@ uint16_t* Table::Reserve(ChainData& chain, uint32_t halves) {
 void Table::Append(ChainId chain, RuleView rule) {
   ChainData& c = chains_[chain];
   const std::span<const uint16_t> halves = rule.halves();
-  uint16_t* to = Reserve(c, static_cast<uint32_t>(halves.size()));
+  uint16_t* to = RoomFor(c, static_cast<uint32_t>(halves.size()));
   std::copy(halves.begin(), halves.end(), to);
   c.end += static_cast<uint32_t>(halves.size());
   c.rules = c.rules + 1;
-}
-
-uint16_t* Table::OpenRule(ChainId chain, uint32_t most) {
-  ChainData& c = chains_[chain];
-  const uint32_t size = static_cast<uint32_t>(halves_.size());
-  if (c.begin == c.end) c.begin = c.end = c.limit = size;
-  if (c.end != size) return Reserve(c, most);
-  return halves_.Extend(most);
-}
-
-void Table::CloseRule(ChainId chain, uint32_t most, uint32_t halves) {
-  ChainData& c = chains_[chain];
-  if (c.limit == c.end) {  // it was opened behind all others
-    halves_.Shorten(most - halves);
-    c.limit += halves;
-  }
-  c.end += halves;
-  c.rules = c.rules + (halves > 0 ? 1 : 0);
 }
 
 void Table::Insert(ChainId chain, size_t position, RuleView rule) {
@@ -270,7 +234,7 @@ void Table::Insert(ChainId chain, size_t position, RuleView rule) {
   if (position >= c.rules) return Append(chain, rule);
   const std::span<const uint16_t> halves = rule.halves();
   const uint32_t size = static_cast<uint32_t>(halves.size());
-  Reserve(c, size);
+  RoomFor(c, size);
   uint32_t at = c.begin;
   for (size_t i = 0; i < position; ++i) at += halves_[at];
   std::copy_backward(halves_.data() + at, halves_.data() + c.end,
@@ -299,8 +263,9 @@ void Table::ClearRules(ChainId chain) {
 }
 
 void Table::RenameChain(ChainId chain, absl::string_view to) {
+  by_name_[chains_[chain].name] = kFree;
   chains_[chain].name = strings_->Intern(to);
-  Reindex(std::max<size_t>(16, live_chains_ * 2));
+  Index(chain);
 }
 
 void Table::Compact() {
@@ -332,14 +297,12 @@ void Table::Compact() {
   halves_.ShrinkToFit();
   chains_.ShrinkToFit();
   order_.ShrinkToFit();
-  if (live_chains_ * 2 < slots_.size()) {
-    Reindex(std::max<size_t>(16, live_chains_ * 4 / 3 + 2));
-  }
+  by_name_.ShrinkToFit();
 }
 
 size_t Table::memory_bytes() const {
   return halves_.memory_bytes() + chains_.memory_bytes() +
-         order_.memory_bytes() + slots_.memory_bytes() +
+         order_.memory_bytes() + by_name_.memory_bytes() +
          counters_.capacity() * (sizeof(std::pair<ChainId, Counters>) + 1);
 }
 

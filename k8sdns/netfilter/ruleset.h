@@ -192,6 +192,8 @@ class Table {
   ChainId AddChain(StringId name);
   // The same for a name that no chain of the table has.
   ChainId AddNewChain(StringId name);
+  // Makes room for so many chains, and so many halves of rules.
+  void Reserve(size_t chains, size_t halves);
   // nullopt if there is none. O(1).
   std::optional<ChainId> FindChain(absl::string_view name) const;
   std::optional<ChainId> FindChain(StringId name) const;
@@ -264,8 +266,22 @@ class Table {
   // Appends in place: room for a rule of up to `most` halves at the end of the
   // chain, until CloseRule() says how many it took, 0 for no rule. Nothing else
   // may be done to the table between the two.
-  uint16_t* OpenRule(ChainId chain, uint32_t most);
-  void CloseRule(ChainId chain, uint32_t most, uint32_t halves);
+  uint16_t* OpenRule(ChainId chain, uint32_t most) {
+    ChainData& c = chains_[chain];
+    const uint32_t size = static_cast<uint32_t>(halves_.size());
+    if (c.begin == c.end) c.begin = c.end = c.limit = size;
+    if (c.end != size) return RoomFor(c, most);
+    return halves_.Extend(most);
+  }
+  void CloseRule(ChainId chain, uint32_t most, uint32_t halves) {
+    ChainData& c = chains_[chain];
+    if (c.limit == c.end) {  // it was opened behind all others
+      halves_.Shorten(most - halves);
+      c.limit += halves;
+    }
+    c.end += halves;
+    c.rules = c.rules + (halves > 0 ? 1 : 0);
+  }
   // `position` counts from 0; beyond the end appends. O(size of the chain).
   void Insert(ChainId chain, size_t position, RuleView rule);
   // Removes rule `position`, counted from 0. O(size of the chain).
@@ -293,14 +309,9 @@ class Table {
   };
   static constexpr uint32_t kFree = 0xffffffff;
 
-  uint16_t* Reserve(ChainData& chain, uint32_t halves);
-  size_t SlotOf(StringId name) const {
-    return static_cast<size_t>(uint64_t{name * 2654435769u} * slots_.size() >>
-                               32);
-  }
+  uint16_t* RoomFor(ChainData& chain, uint32_t halves);
   void Index(ChainId chain);
   void SetOrder(const std::vector<ChainId>& order);
-  void Reindex(size_t slots);
   void Rebind(StringPool* strings) { strings_ = strings; }
   friend class Ruleset;
 
@@ -309,8 +320,9 @@ class Table {
   GrowingArray<uint16_t> halves_;
   GrowingArray<ChainData> chains_;
   GrowingArray<ChainId> order_;  // empty: that of the ids
-  GrowingArray<ChainId> slots_;  // open addressing by name; kFree
-  size_t used_slots_ = 0;        // removed chains too
+  // The chain of a name, by its id; kFree. Ids are dense, and the names of a
+  // table were interned one after another: no hash is smaller or faster.
+  GrowingArray<ChainId> by_name_;
   absl::flat_hash_map<ChainId, Counters> counters_;  // those not zero
   size_t live_chains_ = 0;
 };

@@ -160,5 +160,30 @@ TEST(StringPoolTest, EqualTextsHaveEqualIds) {
   EXPECT_FALSE(found);
 }
 
+TEST(Table, ChainsAreFoundByNameThroughChanges) {
+  Ruleset rules(IpFamily::kIpv4);
+  rules.strings().Intern("a comment");
+  Table& nat = rules.AddTable(TableId::kNat);
+  Table& filter = rules.AddTable(TableId::kFilter);
+  const ChainId a = nat.AddChain("A");
+  const ChainId b = nat.AddChain("B");
+  const ChainId c = filter.AddChain("C");
+  EXPECT_EQ(nat.FindChain("A"), a);
+  EXPECT_EQ(nat.FindChain("C"), std::nullopt);  // a text, but another table's
+  EXPECT_EQ(nat.FindChain("a comment"), std::nullopt);
+  EXPECT_EQ(filter.FindChain("C"), c);
+  nat.RenameChain(a, "D");
+  EXPECT_EQ(nat.FindChain("A"), std::nullopt);
+  EXPECT_EQ(nat.FindChain("D"), a);
+  nat.RemoveChain(b);
+  EXPECT_EQ(nat.FindChain("B"), std::nullopt);
+  const ChainId again = nat.AddChain("B");
+  EXPECT_NE(again, b);
+  EXPECT_EQ(nat.FindChain("B"), again);
+  nat.Reserve(10, 100);
+  rules.Compact();
+  EXPECT_EQ(nat.FindChain("D"), a);
+}
+
 }  // namespace
 }  // namespace k8sdns::netfilter

@@ -6,29 +6,6 @@
 namespace k8sdns::netfilter {
 namespace {
 
-uint64_t Load64(const char* p) {
-  uint64_t v;
-  std::memcpy(&v, p, sizeof(v));
-  return v;
-}
-
-// Multiplies to 128 bits and folds them, as wyhash does.
-uint64_t Mix(uint64_t a, uint64_t b) {
-  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-bool SameText(const char* a, const char* b, size_t size) {
-  if (size < 8) return std::memcmp(a, b, size) == 0;
-  uint64_t differs = Load64(a + size - 8) ^ Load64(b + size - 8);
-  for (size_t i = 0; i + 8 < size; i += 8) {
-    differs |= Load64(a + i) ^ Load64(b + i);
-  }
-  return differs == 0;
-}
-
-constexpr uint64_t kOdd1 = 0xa0761d6478bd642fULL;
-constexpr uint64_t kOdd2 = 0xe7037ed1a0b428dbULL;
 // Fullness, in fourths.
 constexpr size_t kFull = 3;
 
@@ -40,34 +17,6 @@ StringPool::StringPool() : seed_(reinterpret_cast<uintptr_t>(this) ^ kOdd2) {
   offsets_.push_back(0);
   offsets_.push_back(0);
   Rehash(64);
-}
-
-uint64_t StringPool::Hash(absl::string_view text) const {
-  const char* p = text.data();
-  size_t left = text.size();
-  uint64_t h = Mix(seed_ ^ left, kOdd1);
-  if (left < 8) {
-    uint64_t v = 0;
-    if (left > 0) std::memcpy(&v, p, left);
-    return Mix(h ^ v, kOdd2);
-  }
-  while (left > 16) {
-    h = Mix(Load64(p) ^ kOdd1, Load64(p + 8) ^ h);
-    p += 16;
-    left -= 16;
-  }
-  // The last 16 bytes, some of them perhaps a second time.
-  const char* end = p + left;
-  if (text.size() >= 16) {
-    return Mix(Load64(end - 16) ^ kOdd2, Load64(end - 8) ^ h);
-  }
-  return Mix(Load64(p) ^ kOdd2, Load64(end - 8) ^ h);
-}
-
-bool StringPool::IsText(StringId id, absl::string_view text) const {
-  const absl::string_view other = Get(id);
-  return other.size() == text.size() &&
-         SameText(other.data(), text.data(), text.size());
 }
 
 size_t StringPool::FindSlot(absl::string_view text, uint64_t hash) const {
