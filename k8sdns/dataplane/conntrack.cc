@@ -111,7 +111,9 @@ Tracking Conntrack::Track(const NodePacket& packet,
       if (entry != SlotTable::kNone) Kill(slots_[entry / 2].id);  // expired
       const std::optional<Tuple> reply = tuple.Inverse();
       if (!reply) return {};
-      tracking = {Create(tuple, hash, *reply).id, FlowState::kNew};
+      Slot& slot = Create(tuple, hash, *reply);
+      if (entry == SlotTable::kNone) slot.free_as_of[0] = entries_made_;
+      tracking = {slot.id, FlowState::kNew};
     } else {
       const Flow& f = *flow(found.flow);
       tracking.flow = found.flow;

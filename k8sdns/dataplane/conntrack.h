@@ -147,7 +147,7 @@ class Conntrack {
   void NoteMappedSource(FlowId id);
   // Flows with the same protocol, source and source port in their original
   // direction, the latest first: LatestOfSource(), then OlderOfSource() of
-  // each. 0 ends them.
+  // each. 0 ends them. The first call goes over the table to make the lists.
   FlowId LatestOfSource(const Tuple& original);
   FlowId OlderOfSource(FlowId id) const { return slots_[SlotOf(id)].older; }
 
