@@ -8,7 +8,6 @@
 #endif
 
 #include "k8sdns/net/ip_address.h"
-#include "k8sdns/netfilter/option_value.h"
 
 namespace k8sdns::netfilter {
 namespace {
@@ -225,9 +224,37 @@ void FastRulePrinter::PutHex(uint32_t value) {
   }
 }
 
+// As inet_ntop(3), which is slow: the first of the longest runs of two or more
+// zeros is "::", and what may be an address of IPv4 within is dotted.
 void FastRulePrinter::PutIpv6(const Packed<uint32_t> (&words)[4]) {
-  const uint32_t plain[4] = {words[0], words[1], words[2], words[3]};
-  p_ = LoadAddress(IpFamily::kIpv6, plain).WriteTo(p_);
+  uint32_t parts[8];
+  for (int i = 0; i < 4; ++i) {
+    parts[2 * i] = words[i] >> 16;
+    parts[2 * i + 1] = words[i] & 0xffff;
+  }
+  int run = 8;  // where it begins
+  int size = 1;
+  for (int i = 0, zeros = 0; i < 8; ++i) {
+    zeros = parts[i] == 0 ? zeros + 1 : 0;
+    if (zeros <= size) continue;
+    size = zeros;
+    run = i + 1 - zeros;
+  }
+  const bool dotted =
+      run == 0 && (size == 6 || (size == 5 && parts[5] == 0xffff));
+  const int hex = dotted ? 6 : 8;
+  for (int i = 0; i < hex; ++i) {
+    if (i == run) {
+      Put("::");
+      i += size - 1;
+      continue;
+    }
+    if (i > 0 && i != run + size) *p_++ = ':';
+    PutHex(parts[i]);
+  }
+  if (!dotted) return;
+  if (size != 6) *p_++ = ':';
+  p_ = IpAddress::V4(words[3]).WriteTo(p_);
 }
 
 bool FastRulePrinter::Address(OpView op, const char (&option)[5]) {

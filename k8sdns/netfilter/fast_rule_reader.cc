@@ -13,6 +13,20 @@ constexpr size_t kMaxChainName = 28;
 // Shorter names may be those of built-in chains and verdicts.
 constexpr size_t kMinChainName = 12;
 
+// Reads an IPv6 address without a dotted part. Returns the place behind it, or
+// `p` where there is none.
+const char* ReadIpv6(const char* p, uint32_t (&words)[4]) {
+  const auto is_part = [](char c) {
+    return (c >= '0' && c <= ':') || (c >= 'a' && c <= 'f');
+  };
+  const char* end = p;
+  while (end - p < 40 && is_part(*end)) ++end;
+  const auto address = IpAddress::Parse(absl::string_view(p, end - p));
+  if (!address || !address->is_v6()) return p;
+  StoreAddress(*address, words);
+  return end;
+}
+
 }  // namespace
 
 // Reads one line from left to right into the halves of a rule.
@@ -48,6 +62,8 @@ class FastRuleReader::Line {
   bool Hex(uint32_t* value);
   bool Address(uint32_t* address);
   bool AddressOption(bool invert, OpKind kind);
+  bool Ipv6(uint32_t (&words)[4]);
+  bool Ipv6Option(bool invert, OpKind kind);
   bool ProtocolOption();
   bool MatchOption();
   bool Comment();
@@ -137,8 +153,15 @@ K8SDNS_INLINE bool FastRuleReader::Line::Address(uint32_t* address) {
   return true;
 }
 
+K8SDNS_INLINE bool FastRuleReader::Line::Ipv6(uint32_t (&words)[4]) {
+  const char* const begin = p_;
+  p_ = ReadIpv6(begin, words);
+  return p_ != begin;
+}
+
 K8SDNS_INLINE bool FastRuleReader::Line::AddressOption(bool invert,
                                                        OpKind kind) {
+  if (reader_->family_ == IpFamily::kIpv6) return Ipv6Option(invert, kind);
   uint32_t address;
   uint32_t length;
   if (!Address(&address)) return false;
@@ -151,6 +174,26 @@ K8SDNS_INLINE bool FastRuleReader::Line::AddressOption(bool invert,
   }
   address &= ~uint32_t{0} << (32 - length);
   Emit(kind, Bytes(invert, length), Low(address), High(address));
+  return true;
+}
+
+K8SDNS_INLINE bool FastRuleReader::Line::Ipv6Option(bool invert, OpKind kind) {
+  uint32_t words[4];
+  uint32_t length;
+  if (!Ipv6(words) || !Take("/") || !Decimal(128, &length) || length == 0 ||
+      !AtWordEnd()) {
+    return false;
+  }
+  for (uint32_t i = 0; i < 4; ++i) {
+    if (length <= 32 * i) {
+      words[i] = 0;
+    } else if (length < 32 * i + 32) {
+      words[i] &= ~uint32_t{0} << (32 * i + 32 - length);
+    }
+  }
+  Emit(kind, Bytes(invert, length), Low(words[0]), High(words[0]),
+       Low(words[1]), High(words[1]), Low(words[2]), High(words[2]),
+       Low(words[3]), High(words[3]));
   return true;
 }
 
@@ -266,8 +309,21 @@ K8SDNS_INLINE bool FastRuleReader::Line::Dnat() {
   if (reader_->table_->id() != TableId::kNat || protocol_ == 0) return false;
   uint32_t address;
   uint32_t port;
-  if (!Take(" --to-destination ") || !Address(&address) || !Take(":") ||
-      !Decimal(65535, &port) || *p_ != '\n') {
+  if (!Take(" --to-destination ")) return false;
+  if (reader_->family_ == IpFamily::kIpv6) {
+    uint32_t words[4];
+    if (!Take("[") || !Ipv6(words) || !Take("]:") || !Decimal(65535, &port) ||
+        *p_ != '\n')
+      return false;
+    dnat_ = true;
+    Emit(OpKind::kDnat, Bytes(kNatHasAddress | kNatHasPort, 0),
+         static_cast<uint16_t>(port), Low(words[0]), High(words[0]),
+         Low(words[1]), High(words[1]), Low(words[2]), High(words[2]),
+         Low(words[3]), High(words[3]));
+    return true;
+  }
+  if (!Address(&address) || !Take(":") || !Decimal(65535, &port) ||
+      *p_ != '\n') {
     return false;
   }
   dnat_ = true;

@@ -1,4 +1,4 @@
-// Reads the lines that dumps of nodes consist of (IPv4, in the printed form)
+// Reads the lines that dumps of nodes consist of (in the printed form)
 // straight into a table, in one pass over the text. What it does not know, or
 // what is spelled otherwise, it leaves to RuleReader; what it reads is the same
 // to the byte (fast_reader_test). Internal to the room.
@@ -18,8 +18,8 @@ class SpecialCharacters;
 
 class FastRuleReader {
  public:
-  FastRuleReader(StringPool* strings, CallGraph* graph)
-      : strings_(strings), graph_(graph) {}
+  FastRuleReader(IpFamily family, StringPool* strings, CallGraph* graph)
+      : family_(family), strings_(strings), graph_(graph) {}
 
   // A table begins, or its chains were changed by somebody else. nullptr: no
   // lines are read.
@@ -80,6 +80,7 @@ class FastRuleReader {
 
   static constexpr uint32_t kNone = 0xffffffff;
 
+  IpFamily family_;
   StringPool* strings_;
   CallGraph* graph_;
   Table* table_ = nullptr;

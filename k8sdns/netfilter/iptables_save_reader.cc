@@ -55,7 +55,7 @@ class FileReader {
         rules_(rules),
         errors_(errors),
         reader_(rules->family(), options, &rules->strings()),
-        fast_(&rules->strings(), &calls_) {}
+        fast_(rules->family(), &rules->strings(), &calls_) {}
 
   void Read(absl::string_view text);
   // Whether lines were read by FastRuleReader. It leaves what is wrong to
@@ -176,7 +176,6 @@ bool FileReader::Line(absl::string_view line, bool has_newline) {
 
 bool FileReader::MayReadFast() const {
   return table_ != nullptr && !nft_ && !options_.slow && !Skipped() &&
-         rules_->family() == IpFamily::kIpv4 &&
          rule_count_ < options_.max_rules && options_.max_line_bytes >= 4096;
 }
 

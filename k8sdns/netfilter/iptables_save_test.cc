@@ -253,6 +253,50 @@ TEST(ParseIptablesSave, FastLinesAreTheSame) {
   EXPECT_GT(read, 500);
 }
 
+TEST(ParseIptablesSave, FastLinesOfIpv6AreTheSame) {
+  const std::vector<std::string> parts = {
+      " -s fd00:10::1:0:a/128",
+      " ! -d fd00:10:20:30:40:50:60:ffff/47",
+      " -s ::/1",
+      " -d ::1/128",
+      " -d fd00::/64",
+      " -d fd00::/0",
+      " -d /64",
+      " -s 10.0.0.1/32",
+      " -s FD00::A/128",
+      " -d ::ffff:10.0.0.1/128",
+      " -d ::ffff:a00:1/96",
+      " -p tcp",
+      " -m comment --comment \"a b:c\"",
+      " -m tcp --dport 80",
+      " -j KUBE-MARK-MASQ",
+      " -j DNAT --to-destination [fd00::1:2]:80",
+      " -j DNAT --to-destination [fd00::1:2]:80-90",
+      " -j DNAT --to-destination [::ffff:10.0.0.1]:80",
+      " -j DNAT --to-destination []:80",
+      " -j DNAT --to-destination fd00::1:2"};
+  int read = 0;
+  for (const std::string& a : parts) {
+    for (const std::string& b : parts) {
+      for (const std::string& c : parts) {
+        const std::string text = absl::StrCat(
+            "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n",
+            "-A KUBE-SERVICES", a, b, c, "\nCOMMIT\n# ", std::string(80, '-'),
+            "\n");
+        ParseOptions slow;
+        slow.slow = true;
+        const auto fast = ParseIptablesSave(text, IpFamily::kIpv6);
+        const auto general = ParseIptablesSave(text, IpFamily::kIpv6, slow);
+        ASSERT_EQ(fast.status(), general.status()) << text;
+        if (!fast.ok()) continue;
+        ++read;
+        ASSERT_EQ(PrintIptablesSave(*fast), PrintIptablesSave(*general));
+      }
+    }
+  }
+  EXPECT_GT(read, 300);
+}
+
 // Two tables whose chains have some names in common, declared in any order and
 // called from anywhere, with comments that come back.
 std::string RandomDump(std::mt19937& random) {
@@ -412,6 +456,23 @@ void AddRandomOp(std::mt19937& random, StringPool& strings, RuleBuilder* rule) {
       rule->Add(InInterfaceMatch{{0, 1, strings.Intern("eth")}});
       break;
   }
+}
+
+TEST(PrintIptablesSave, Ipv6AddressesOfADumpAreThoseOneByOne) {
+  Ruleset rules(IpFamily::kIpv6);
+  Table& table = rules.AddTable(TableId::kFilter);
+  const ChainId chain = table.AddChain("X");
+  constexpr uint32_t kWords[] = {0, 1, 0xffff, 0x10000, 0x0a0b0c0d};
+  for (int n = 0; n < 5 * 5 * 5 * 5; ++n) {
+    SourceMatch source;
+    source.prefix_length = 128;
+    for (int i = 0, left = n; i < 4; ++i, left /= 5) {
+      source.address[i] = kWords[left % 5];
+    }
+    RuleBuilder rule;
+    table.Append(chain, rule.Add(source));
+  }
+  EXPECT_EQ(RuleLines(PrintIptablesSave(rules)), RulesOneByOne(rules));
 }
 
 TEST(PrintIptablesSave, RulesOfADumpAreThoseOneByOne) {
