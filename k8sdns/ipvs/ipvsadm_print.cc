@@ -79,29 +79,26 @@ void AppendTunnel(const RealServerExtra& extra, std::string& out) {
   }
 }
 
+// " -m -w 1": at most 18 bytes.
+char* WriteForwarding(const RealServer& server, char* out) {
+  static constexpr char kForwarding[][8] = {" -m -w ", " -g -w ", " -i -w "};
+  out = WriteText(kForwarding[static_cast<int>(server.forwarding)], out);
+  return std::to_chars(out, out + 11, server.weight).ptr;
+}
+
+// Nothing follows the weight.
+bool IsPlain(const RealServer& server) {
+  return server.forwarding != Forwarding::kTunnel && server.extra == nullptr;
+}
+
 void AppendRealServer(absl::string_view start, Protocol protocol,
                       const RealServer& server, std::string& out,
                       const NameService* names) {
   out.append(start.data(), start.size());
-  // One append for what all of them have: there are a hundred thousand.
-  char buffer[IpAddress::kMaxTextSize + 40];
-  char* p = buffer;
-  if (names == nullptr) {
-    p = WriteText(" -r ", p);
-    p = WriteAddressPort(server.address, server.port, p);
-  } else {
-    out.append(" -r ");
-    AppendAddressPort(server.address, server.port, protocol, names, out);
-  }
-  static constexpr char kForwarding[][8] = {" -m -w ", " -g -w ", " -i -w "};
-  p = WriteText(kForwarding[static_cast<int>(server.forwarding)], p);
-  p = std::to_chars(p, p + 11, server.weight).ptr;
-  if (server.forwarding != Forwarding::kTunnel && server.extra == nullptr) {
-    *p++ = '\n';
-    out.append(buffer, p - buffer);
-    return;
-  }
-  out.append(buffer, p - buffer);
+  out.append(" -r ");
+  AppendAddressPort(server.address, server.port, protocol, names, out);
+  char buffer[20];
+  out.append(buffer, WriteForwarding(server, buffer) - buffer);
   // `ipvsadm -S` never prints thresholds.
   if (server.forwarding == Forwarding::kTunnel) {
     AppendTunnel(server.extra == nullptr ? RealServerExtra() : *server.extra,
@@ -111,6 +108,37 @@ void AppendRealServer(absl::string_view start, Protocol protocol,
     absl::StrAppend(&out, " ", server.extra->unknown_options);
   }
   out.push_back('\n');
+}
+
+// The same for many: there are a hundred thousand, and most are plain.
+void AppendRealServers(absl::string_view start, Protocol protocol,
+                       const std::vector<RealServer>& servers, std::string& out,
+                       const NameService* names) {
+  constexpr size_t kMaxRest = IpAddress::kMaxTextSize + 40;
+  char lines[2048];
+  const bool fits = start.size() + kMaxRest <= sizeof lines;
+  char* p = lines;
+  const auto flush = [&] {
+    out.append(lines, p - lines);
+    p = lines;
+  };
+  for (const RealServer& server : servers) {
+    if (names != nullptr || !fits || !IsPlain(server)) {
+      flush();
+      AppendRealServer(start, protocol, server, out, names);
+      continue;
+    }
+    if (static_cast<size_t>(lines + sizeof lines - p) <
+        start.size() + kMaxRest) {
+      flush();
+    }
+    std::memcpy(p, start.data(), start.size());
+    p = WriteText(" -r ", p + start.size());
+    p = WriteAddressPort(server.address, server.port, p);
+    p = WriteForwarding(server, p);
+    *p++ = '\n';
+  }
+  flush();
 }
 
 }  // namespace
@@ -173,16 +201,13 @@ void AppendWithRealServers(const VirtualServer& server, bool sorted,
   };
   if (!sorted || std::is_sorted(server.real_servers.begin(),
                                 server.real_servers.end(), less)) {
-    for (const RealServer& real : server.real_servers) {
-      AppendRealServer(start, server.key.protocol, real, out, names);
-    }
+    AppendRealServers(start, server.key.protocol, server.real_servers, out,
+                      names);
     return;
   }
   std::vector<RealServer> reals = server.real_servers;
   std::sort(reals.begin(), reals.end(), less);
-  for (const RealServer& real : reals) {
-    AppendRealServer(start, server.key.protocol, real, out, names);
-  }
+  AppendRealServers(start, server.key.protocol, reals, out, names);
 }
 
 std::string PrintIpvsadm(const Table& table,

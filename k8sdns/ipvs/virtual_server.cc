@@ -57,6 +57,14 @@ VirtualServer* Table::Add(VirtualServer server) {
   return &slots_.back().server;
 }
 
+VirtualServer* Table::FindOrAdd(const ServiceKey& key) {
+  auto [it, inserted] =
+      index_.try_emplace(key, static_cast<uint32_t>(slots_.size()));
+  if (!inserted) return &slots_[it->second].server;
+  slots_.emplace_back().server.key = key;
+  return &slots_.back().server;
+}
+
 bool Table::Remove(const ServiceKey& key) {
   auto it = index_.find(key);
   if (it == index_.end()) return false;

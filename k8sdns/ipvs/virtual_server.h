@@ -177,6 +177,8 @@ class Table {
   // nullptr if one with this key is there already. Amortised O(1). Do not
   // change the key of what is returned.
   VirtualServer* Add(VirtualServer server);
+  // What Find() finds, else what Add() makes of a default with this key.
+  VirtualServer* FindOrAdd(const ServiceKey& key);
   // False if there was none. Amortised O(1).
   bool Remove(const ServiceKey& key);
   void Clear();

@@ -104,6 +104,8 @@ void IpvsState::ReadRealServers(const IpvsService::Family& from,
       AddReal(list_.endpoints[i], reals_.local);
     }
   }
+  // MergeEndpointsByAddress() has sorted them.
+  if (traits.endpoint_slices) return;
   SortUnique(reals_.cluster);
   SortUnique(reals_.local);
 }

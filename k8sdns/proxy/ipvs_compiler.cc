@@ -98,10 +98,16 @@ std::vector<std::string> IpvsCompiler::Sysctls() const {
 }
 
 std::string PrintSets(const std::vector<KubeSetContents>& sets) {
+  std::string out;
+  AppendSets(sets, out);
+  return out;
+}
+
+void AppendSets(const std::vector<KubeSetContents>& sets, std::string& out) {
   static constexpr const char* kTypes[] = {
       "hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net",
       "bitmap:port range 0-65535"};
-  std::string out;
+  std::string line;
   for (const KubeSetContents& set : sets) {
     absl::StrAppend(&out, "create ", set.name, " ",
                     kTypes[static_cast<int>(set.type)]);
@@ -111,14 +117,15 @@ std::string PrintSets(const std::vector<KubeSetContents>& sets) {
                       " hashsize 1024 maxelem ", kMaxSetMembers);
     }
     out.push_back('\n');
-    const std::string start = absl::StrCat("add ", set.name, " ");
+    line = absl::StrCat("add ", set.name, " ");
+    const size_t start = line.size();
+    line.resize(start + kMaxMemberText + 1);
     for (const KubeSetMember& member : set.members) {
-      out += start;
-      AppendMember(set.type, member, out);
-      out.push_back('\n');
+      char* end = WriteMember(set.type, member, line.data() + start);
+      *end++ = '\n';
+      out.append(line.data(), end - line.data());
     }
   }
-  return out;
 }
 
 }  // namespace k8sdns::proxy

@@ -118,6 +118,7 @@ class IpvsCompiler {
 // `ipset save` of the sets. Like kube-proxy's: hash sets with hashsize 1024,
 // maxelem 65536; without the kernel's own bucketsize and initval.
 std::string PrintSets(const std::vector<KubeSetContents>& sets);
+void AppendSets(const std::vector<KubeSetContents>& sets, std::string& out);
 
 }  // namespace k8sdns::proxy
 

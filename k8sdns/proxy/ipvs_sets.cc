@@ -110,13 +110,15 @@ int Dimensions(KubeSetType type) {
 
 void AppendMember(KubeSetType type, const KubeSetMember& member,
                   std::string& out) {
-  char buffer[2 * IpAddress::kMaxTextSize + 32];
-  char* const limit = buffer + sizeof(buffer);
-  char* p = buffer;
+  char buffer[kMaxMemberText];
+  out.append(buffer, WriteMember(type, member, buffer) - buffer);
+}
+
+char* WriteMember(KubeSetType type, const KubeSetMember& member, char* out) {
+  char* const limit = out + kMaxMemberText;
+  char* p = out;
   if (type == KubeSetType::kBitmapPort) {
-    p = std::to_chars(p, limit, member.port).ptr;
-    out.append(buffer, p - buffer);
-    return;
+    return std::to_chars(p, limit, member.port).ptr;
   }
   p = member.ip.WriteTo(p);
   if (type != KubeSetType::kHashIp) {
@@ -136,7 +138,7 @@ void AppendMember(KubeSetType type, const KubeSetMember& member,
       p = std::to_chars(p, limit, member.net.length()).ptr;
     }
   }
-  out.append(buffer, p - buffer);
+  return p;
 }
 
 bool CountedSet::Add(const KubeSetMember& member) {

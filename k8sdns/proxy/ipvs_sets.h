@@ -88,6 +88,9 @@ struct KubeSetMember {
 // "10.96.0.1,tcp:443", "30080", ...
 void AppendMember(KubeSetType type, const KubeSetMember& member,
                   std::string& out);
+// The same to `out`, which has room for kMaxMemberText bytes; returns the end.
+inline constexpr size_t kMaxMemberText = 2 * IpAddress::kMaxTextSize + 32;
+char* WriteMember(KubeSetType type, const KubeSetMember& member, char* out);
 
 // ipset cannot store a network of length 0.
 inline bool IsRefused(KubeSetType type, const KubeSetMember& member) {
@@ -104,6 +107,8 @@ class CountedSet {
   bool Contains(const KubeSetMember& member) const {
     return counts_.contains(member);
   }
+
+  void Reserve(size_t members) { counts_.reserve(members); }
 
   // kube-proxy writes rules for the set if it wants anything in it.
   bool wanted_empty() const { return counts_.empty(); }

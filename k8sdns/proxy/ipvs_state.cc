@@ -103,6 +103,12 @@ void IpvsState::Load(const Cluster& cluster) {
   servers.Reserve(cluster.services().size());
   claimants_.reserve(cluster.services().size());
   service_of_slice_.reserve(cluster.endpoint_slices().size());
+  for (const IpFamily family : families) {
+    auto& sets = by_family[static_cast<int>(family)].sets;
+    for (KubeSet set : {KubeSet::kClusterIp, KubeSet::kIpvsIps}) {
+      sets[static_cast<int>(set)].Reserve(cluster.services().size());
+    }
+  }
   // Endpoints first, so that each service port is entered once.
   WalkCluster(
       cluster, traits.endpoint_slices,
@@ -126,12 +132,18 @@ void IpvsState::RebuildAll() {
 }
 
 IpvsService& IpvsState::ServiceOf(const std::string& key) {
-  const auto it = services_.find(absl::string_view(key));
-  if (it != services_.end()) return **it;
-  IpvsService* const service = service_pool_.New();
-  service->key = key;
-  services_.insert(service);
-  return *service;
+  // A service comes right after its slices when a cluster is loaded.
+  if (last_service_ != nullptr && last_service_->key == key) {
+    return *last_service_;
+  }
+  const auto it =
+      services_.lazy_emplace(absl::string_view(key), [&](const auto& make) {
+        IpvsService* const service = service_pool_.New();
+        service->key = key;
+        make(service);
+      });
+  last_service_ = *it;
+  return **it;
 }
 
 void IpvsState::DropIfEmpty(IpvsService& service) {
@@ -139,6 +151,7 @@ void IpvsState::DropIfEmpty(IpvsService& service) {
     if (!f.ports.empty() || !f.slices.empty()) return;
   }
   services_.erase(&service);
+  if (last_service_ == &service) last_service_ = nullptr;
   service_pool_.Delete(&service);
 }
 
@@ -230,10 +243,12 @@ void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
 }
 
 void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
-  const std::string slice_key =
+  std::string slice_key =
       KeyText(slice.metadata.namespace_, slice.metadata.name);
   std::string service = KeyText(slice.metadata.namespace_, slice.ServiceName());
-  auto known = service_of_slice_.find(slice_key);
+  // Of those that are loaded, each comes once.
+  auto known =
+      journaling_ ? service_of_slice_.find(slice_key) : service_of_slice_.end();
   const bool watched = !deleted && IsWatched(slice.metadata, traits) &&
                        slice.address_type != AddressType::kFqdn;
   if (known != service_of_slice_.end() &&
@@ -252,7 +267,7 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
   if (!reader.ReadSlice(slice, compact_)) return;
   IpvsService& state = ServiceOf(service);
   if (known == service_of_slice_.end()) {
-    service_of_slice_.emplace(slice_key, &state);
+    service_of_slice_.emplace(std::move(slice_key), &state);
   } else if (families.size() > 1) {
     // The API forbids it, but a new object of the same name may be of the
     // other family.
@@ -396,13 +411,7 @@ void IpvsState::Settle(const ipvs::ServiceKey& key,
     if (!IsExcluded(key.address)) servers.Remove(key);
     return;
   }
-  ipvs::VirtualServer* server = servers.Find(key);
-  if (server == nullptr) {
-    ipvs::VirtualServer fresh;
-    fresh.key = key;
-    server = servers.Add(std::move(fresh));
-  }
-  Program(claimants.back(), *server);
+  Program(claimants.back(), *servers.FindOrAdd(key));
 }
 
 void IpvsState::Program(const Claimant& owner,

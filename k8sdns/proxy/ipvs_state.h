@@ -192,6 +192,7 @@ class IpvsState {
   Pool<IpvsService> service_pool_{&arena_};
   Pool<IpvsPort> port_pool_{&arena_};
   absl::flat_hash_set<IpvsService*, KeyHash, KeyEq> services_;
+  IpvsService* last_service_ = nullptr;  // what ServiceOf() found; may be null
   // The service of each slice: its label may change.
   absl::flat_hash_map<std::string, IpvsService*> service_of_slice_;
   absl::flat_hash_map<ipvs::ServiceKey, Claimants> claimants_;
