@@ -56,6 +56,27 @@ TEST(IpvsadmSave, PrintsWhatItReads) {
   }
 }
 
+// They are written piece by piece: plain ones together, others one by one.
+TEST(IpvsadmSave, ManyRealServersAreAllPrinted) {
+  std::string text;
+  for (absl::string_view service :
+       {"-t 10.0.0.1:80", "-u [fd00:10:96:1:abcd:ef01:2345:6789]:65535"}) {
+    absl::StrAppend(&text, "-A ", service, " -s wrr\n");
+    const bool v4 = service[1] == 't';
+    for (int i = 0; i < 300; ++i) {
+      const absl::string_view rest = i % 97 == 5   ? " -i -w 1 --tun-type ipip"
+                                     : i % 89 == 7 ? " -m -w 1 --colour red"
+                                     : i % 3 == 0  ? " -g -w 65535"
+                                                   : " -m -w 0";
+      const std::string address =
+          v4 ? absl::StrCat("10.1.", i / 200, ".", i % 200, ":80")
+             : absl::StrCat("[fd00:1:2:3:4:5:6:", absl::Hex(i + 1), "]:65535");
+      absl::StrAppend(&text, "-a ", service, " -r ", address, rest, "\n");
+    }
+  }
+  EXPECT_EQ(Again(text), text);
+}
+
 TEST(IpvsadmSave, FillsDefaultsAndTakesLongOptions) {
   EXPECT_EQ(Again("-A -t 10.0.0.1:80\n"
                   "-a -t 10.0.0.1:80 -r 10.0.0.2\n"
