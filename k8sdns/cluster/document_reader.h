@@ -245,9 +245,12 @@ class DocumentReader {
       return;
     }
     const size_t errors_before = log_.error_count();
-    void* object = sink_.Begin(&kind - sink_.kinds().data());
-    const std::optional<std::string> said =
-        objects_.Read(kind, value, object, path);
+    const size_t kind_index = static_cast<size_t>(&kind - sink_.kinds().data());
+    std::optional<std::string> said;
+    if (!objects_.ReadPlain(kind, value, sink_.Begin(kind_index), said) &&
+        !source_.failed()) {
+      said = objects_.Read(kind, value, sink_.Begin(kind_index), path);
+    }
     if (source_.failed()) return;
     if (!named && !said.has_value()) {
       objects_.Missing(at, path, kKind, "a kind such as Service");

@@ -8,6 +8,11 @@
 #ifndef K8SDNS_CLUSTER_JSON_INDEX_H_
 #define K8SDNS_CLUSTER_JSON_INDEX_H_
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,6 +38,24 @@ class JsonIndex {
  private:
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stage_;
 };
+
+// The first of '"' and '\\' in a JSON string, which ends with one of them; a
+// string of a text with the padding behind it.
+inline const char* EndOfPlainJson(const char* p) {
+#ifdef __SSE2__
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i slash = _mm_set1_epi8('\\');
+  for (;; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const unsigned found = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(
+        _mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, slash))));
+    if (found != 0) return p + std::countr_zero(found);
+  }
+#else
+  while (*p != '"' && *p != '\\') ++p;
+  return p;
+#endif
+}
 
 // Replaces the escapes of a JSON string, which is given without its quotes.
 // False if one of them is wrong.

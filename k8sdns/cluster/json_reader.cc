@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/base/attributes.h"
 #include "absl/strings/ascii.h"
@@ -16,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "k8sdns/cluster/document_reader.h"
 #include "k8sdns/cluster/json_index.h"
+#include "k8sdns/cluster/json_plain_reader.h"
 #include "k8sdns/cluster/text_readers.h"
 #include "simdjson.h"
 
@@ -45,26 +48,9 @@ bool HasReadablePadding(absl::string_view text) {
 #endif
 }
 
-// The first of '"' and '\\' in a JSON string, which ends with one of them.
-inline const char* EndOfPlain(const char* p) {
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  constexpr uint64_t kHigh = 0x8080808080808080;
-  for (;; p += 8) {
-    uint64_t word;
-    std::memcpy(&word, p, 8);
-    const uint64_t quote = word ^ (kOnes * '"');
-    const uint64_t slash = word ^ (kOnes * '\\');
-    if ((((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash)) & kHigh) {
-      break;
-    }
-  }
-  while (*p != '"' && *p != '\\') ++p;
-  return p;
-}
-
 // A token is an element of the index; values are read in the order in which
 // they stand, from next_ on.
-class JsonSource {
+class JsonSource : public PlainJsonReader::Skipper {
  public:
   struct Value {
     const uint32_t* token;
@@ -73,6 +59,8 @@ class JsonSource {
   struct Key {
     const char* raw;  // after the opening quote
   };
+  static constexpr bool kHasPlain = true;
+  using PlainCounts = PlainJsonReader::Counts;
 
   JsonSource(absl::string_view text, ReadLog& log) : text_(text), log_(log) {}
 
@@ -88,6 +76,7 @@ class JsonSource {
     }
     next_ = index.begin();
     end_ = index.end();
+    plain_.emplace(text_.data(), end_, log_.options().max_depth, *this);
     Value root = ValueAt(next_);
     if (!IsMap(root) && !IsList(root)) {
       // Not reached by ReadCluster(), which recognises JSON by this character.
@@ -99,6 +88,17 @@ class JsonSource {
       log_.Error(PositionAt(StartOf(next_)), PathStep(),
                  "more text after the value", "the end of the JSON document");
     }
+  }
+
+  // Reads an object, a new one, if it looks as expected; otherwise the value is
+  // not read yet, unless the source has failed.
+  bool TakePlain(const schema::Kind& kind, const Value& value,
+                 size_t max_list_bytes, void* object,
+                 PlainJsonReader::Counts& counts) {
+    const uint32_t* const end =
+        plain_->Read(kind, value.token, depth_, max_list_bytes, object, counts);
+    next_ = end == nullptr ? value.token : end;
+    return end != nullptr;
   }
 
   // --- Keys ---
@@ -273,6 +273,13 @@ class JsonSource {
            std::all_of(token.begin(), token.end(), IsDigit);
   }
 
+  const uint32_t* SkipValue(const uint32_t* token, int depth) override {
+    const int outer = std::exchange(depth_, depth);
+    Skip(ValueAt(token));
+    depth_ = outer;
+    return failed_ ? nullptr : next_;
+  }
+
   const char* StartOf(const uint32_t* token) const {
     return text_.data() + *token;
   }
@@ -350,7 +357,7 @@ class JsonSource {
   // one. It is copied to `buffer` only if it has escapes.
   bool StringAt(const char* raw, std::string& buffer,
                 absl::string_view& text) const {
-    const char* end = EndOfPlain(raw);
+    const char* end = EndOfPlainJson(raw);
     if (*end == '"') {
       text = absl::string_view(raw, end - raw);
       return true;
@@ -442,6 +449,7 @@ class JsonSource {
   ReadLog& log_;
   const uint32_t* next_ = nullptr;
   const uint32_t* end_ = nullptr;
+  std::optional<PlainJsonReader> plain_;
   std::string text_buffer_;
   std::string key_buffer_;
   int depth_ = 0;

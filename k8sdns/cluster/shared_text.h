@@ -12,6 +12,7 @@
 #define K8SDNS_CLUSTER_SHARED_TEXT_H_
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,6 +35,24 @@ class SharedText {
   operator absl::string_view() const { return view(); }
   // NOLINTEND
   explicit operator std::string() const { return std::string(view()); }
+
+  // SharedText(text), faster: 16 bytes from its start on must be readable.
+  static SharedText FromPadded(absl::string_view text) {
+    SharedText out;
+    if (std::endian::native != std::endian::little ||
+        text.size() > kLongestInline) {
+      out.Set(text);
+      return out;
+    }
+    uint64_t words[2];
+    std::memcpy(words, text.data(), kSize);
+    const size_t bits = 8 * text.size();
+    words[0] &= bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+    words[1] &= bits <= 64 ? 0 : (uint64_t{1} << (bits - 64)) - 1;
+    words[1] |= uint64_t{text.size()} << 56;
+    std::memcpy(out.bytes_, words, kSize);
+    return out;
+  }
 
   SharedText(const SharedText& other) { Share(other); }
   SharedText(SharedText&& other) noexcept { Take(other); }

@@ -23,6 +23,7 @@ class YamlSource {
   struct Key {
     absl::string_view text;
   };
+  static constexpr bool kHasPlain = false;
 
   YamlSource(absl::string_view text, ReadLog& log)
       : events_(text, log), log_(log) {}

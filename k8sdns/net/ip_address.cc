@@ -12,26 +12,25 @@ namespace {
 
 // Reads four decimal octets. With `leading_zeros`, "010" is 10.
 std::optional<IpAddress> ParseV4(absl::string_view text, bool leading_zeros) {
+  const char* p = text.data();
+  const char* const end = p + text.size();
   uint32_t value = 0;
-  size_t i = 0;
+  const auto digit = [&] { return static_cast<uint32_t>(*p) - '0'; };
   for (int octet = 0; octet < 4; ++octet) {
-    if (octet > 0) {
-      if (i >= text.size() || text[i] != '.') return std::nullopt;
-      ++i;
+    if (octet > 0 && (p == end || *p++ != '.')) return std::nullopt;
+    if (p == end) return std::nullopt;
+    uint32_t n = digit();
+    if (n > 9) return std::nullopt;
+    const bool zero = n == 0;
+    for (++p; p != end; ++p) {
+      const uint32_t d = digit();
+      if (d > 9) break;
+      n = n * 10 + d;
+      if (n > 255 || (zero && !leading_zeros)) return std::nullopt;
     }
-    const size_t start = i;
-    uint32_t n = 0;
-    while (i < text.size() && text[i] >= '0' && text[i] <= '9') {
-      n = n * 10 + static_cast<uint32_t>(text[i] - '0');
-      if (n > 255) return std::nullopt;
-      ++i;
-    }
-    const size_t digits = i - start;
-    if (digits == 0) return std::nullopt;
-    if (!leading_zeros && digits > 1 && text[start] == '0') return std::nullopt;
     value = value << 8 | n;
   }
-  if (i != text.size()) return std::nullopt;
+  if (p != end) return std::nullopt;
   return IpAddress::V4(value);
 }
 

@@ -1,5 +1,7 @@
 // Reads any bytes as manifests, YAML or JSON. A cluster that is read and
-// written, in either format or as a snapshot, reads back as itself.
+// written, in either format or as a snapshot, reads back as itself. Listing
+// ignored fields or not, which is reading JSON in two ways, makes no
+// difference.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -40,6 +42,21 @@ std::string Again(const std::string& text) {
   return WriteYaml(*cluster);
 }
 
+void ExpectSameUnlisted(absl::string_view text, bool ok, const Cluster& cluster,
+                        const k8sdns::ReadReport& listed) {
+  ReadOptions options = Limits();
+  options.list_ignored_fields = false;
+  k8sdns::ReadReport report;
+  const auto other = ReadCluster(text, "fuzz", options, &report);
+  if (other.ok() != ok || report.errors != listed.errors ||
+      report.warnings != listed.warnings || report.objects != listed.objects ||
+      report.ignored_kinds != listed.ignored_kinds ||
+      (ok && (report.ignored_field_count != listed.ignored_field_count ||
+              WriteYaml(*other) != WriteYaml(cluster)))) {
+    Fail("two ways of reading differ", text);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -47,6 +64,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   k8sdns::ReadReport report;
   const auto cluster = ReadCluster(text, "fuzz", Limits(), &report);
   if (cluster.ok() != report.errors.empty()) Fail("no error is said", text);
+  ExpectSameUnlisted(text, cluster.ok(), cluster.ok() ? *cluster : Cluster(),
+                     report);
   k8sdns::ReadKubeProxyConfig(text, "fuzz", Limits()).IgnoreError();
   k8sdns::ReadKubeletConfig(text, "fuzz", Limits()).IgnoreError();
   if (!cluster.ok()) return 0;
