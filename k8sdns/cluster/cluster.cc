@@ -78,27 +78,38 @@ std::vector<const EndpointSlice*> Cluster::SlicesOf(
   return out;
 }
 
-void Cluster::Put(Service object) { services_.Put(Share(std::move(object))); }
+void Cluster::Put(Service object) { Put(Share(std::move(object))); }
+void Cluster::Put(EndpointSlice object) { Put(Share(std::move(object))); }
+void Cluster::Put(Endpoints object) { Put(Share(std::move(object))); }
+void Cluster::Put(Pod object) { Put(Share(std::move(object))); }
+void Cluster::Put(Node object) { Put(Share(std::move(object))); }
+void Cluster::Put(Namespace object) { Put(Share(std::move(object))); }
+void Cluster::Put(NetworkPolicy object) { Put(Share(std::move(object))); }
 
-void Cluster::Put(EndpointSlice object) {
-  auto shared = Share(std::move(object));
-  if (auto old = slices_.Put(shared)) {
+void Cluster::Put(std::shared_ptr<const EndpointSlice> object) {
+  if (auto old = slices_.Put(object)) {
     slices_by_service_.erase(ByService::KeyFor(old));
   }
   // Names of slices begin with their Service's: mostly in order, too.
-  slices_by_service_.insert(slices_by_service_.end(), std::move(shared));
+  slices_by_service_.insert(slices_by_service_.end(), std::move(object));
 }
-
-void Cluster::Put(Endpoints object) {
-  endpoints_.Put(Share(std::move(object)));
+void Cluster::Put(std::shared_ptr<const Service> object) {
+  services_.Put(std::move(object));
 }
-void Cluster::Put(Pod object) { pods_.Put(Share(std::move(object))); }
-void Cluster::Put(Node object) { nodes_.Put(Share(std::move(object))); }
-void Cluster::Put(Namespace object) {
-  namespaces_.Put(Share(std::move(object)));
+void Cluster::Put(std::shared_ptr<const Endpoints> object) {
+  endpoints_.Put(std::move(object));
 }
-void Cluster::Put(NetworkPolicy object) {
-  network_policies_.Put(Share(std::move(object)));
+void Cluster::Put(std::shared_ptr<const Pod> object) {
+  pods_.Put(std::move(object));
+}
+void Cluster::Put(std::shared_ptr<const Node> object) {
+  nodes_.Put(std::move(object));
+}
+void Cluster::Put(std::shared_ptr<const Namespace> object) {
+  namespaces_.Put(std::move(object));
+}
+void Cluster::Put(std::shared_ptr<const NetworkPolicy> object) {
+  network_policies_.Put(std::move(object));
 }
 
 bool Cluster::RemoveService(ObjectKey key) {

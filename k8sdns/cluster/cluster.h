@@ -156,6 +156,14 @@ class Cluster {
   void Put(Node object);
   void Put(Namespace object);
   void Put(NetworkPolicy object);
+  // The same, shared with whoever else has it.
+  void Put(std::shared_ptr<const Service> object);
+  void Put(std::shared_ptr<const EndpointSlice> object);
+  void Put(std::shared_ptr<const Endpoints> object);
+  void Put(std::shared_ptr<const Pod> object);
+  void Put(std::shared_ptr<const Node> object);
+  void Put(std::shared_ptr<const Namespace> object);
+  void Put(std::shared_ptr<const NetworkPolicy> object);
 
   // Removes it; false if it was not there.
   bool RemoveService(ObjectKey key);

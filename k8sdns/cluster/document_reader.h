@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "k8sdns/cluster/object_arena.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/object_reader.h"
 #include "k8sdns/cluster/read_log.h"
@@ -33,6 +34,8 @@ class ObjectSink {
   virtual ObjectMeta* Metadata() = 0;
   // Addresses of the object need not be IP addresses.
   virtual bool AllowsAnyAddress() const = 0;
+  // Where lists and texts of the object go.
+  virtual ObjectArena& arena() = 0;
   // Keeps the object; false if it took the place of one with its name.
   virtual bool Commit() = 0;
 };
@@ -44,7 +47,10 @@ class DocumentReader {
   using Key = typename Source::Key;
 
   DocumentReader(Source& source, ObjectSink& sink, ReadLog& log)
-      : source_(source), sink_(sink), log_(log), objects_(source, log) {}
+      : source_(source),
+        sink_(sink),
+        log_(log),
+        objects_(source, sink.arena(), log) {}
 
   void ReadDocument(Value& root) {
     PathStep path;

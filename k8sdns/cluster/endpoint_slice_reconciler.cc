@@ -188,7 +188,7 @@ class GroupPlanner {
   void Keep(const EndpointSlice& slice, EndpointSet& desired,
             std::vector<EndpointSlice>& updated, Slices& unchanged,
             SlicePlan& plan) {
-    std::vector<Endpoint> kept;
+    EndpointList kept;
     bool changed = false;
     for (const Endpoint& e : slice.endpoints) {
       std::optional<Endpoint> got = desired.Take(e);

@@ -21,6 +21,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "k8sdns/cluster/boxed.h"
+#include "k8sdns/cluster/object_arena.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/shared_text.h"
 #include "k8sdns/net/packet.h"
@@ -82,10 +83,13 @@ struct EndpointPort {
   friend bool operator==(const EndpointPort&, const EndpointPort&) = default;
 };
 
+// Used like a std::vector<Endpoint>.
+using EndpointList = std::vector<Endpoint, ArenaAllocator<Endpoint>>;
+
 struct EndpointSlice {
   ObjectMeta metadata;
   AddressType address_type = AddressType::kIpv4;
-  std::vector<Endpoint> endpoints;
+  EndpointList endpoints;
   std::vector<EndpointPort> ports;
 
   // The Service it belongs to, in the same namespace; empty if unlabelled.

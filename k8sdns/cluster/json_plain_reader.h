@@ -22,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "k8sdns/cluster/json_index.h"
+#include "k8sdns/cluster/object_arena.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/schema.h"
 #include "k8sdns/cluster/shared_text.h"
@@ -44,11 +45,15 @@ class PlainJsonReader {
     bool said_kind = false;
   };
 
-  // `text` and the tokens, which end at `end`, must outlive it, as `skipper`
-  // must. The padding of JsonIndex must be readable.
+  // `text`, the tokens, which end at `end`, and the other two must outlive it.
+  // The padding of JsonIndex must be readable.
   PlainJsonReader(const char* text, const uint32_t* end, int max_depth,
-                  Skipper& skipper)
-      : text_(text), end_(end), max_depth_(max_depth), skipper_(skipper) {}
+                  ObjectArena& arena, Skipper& skipper)
+      : text_(text),
+        end_(end),
+        max_depth_(max_depth),
+        arena_(arena),
+        skipper_(skipper) {}
 
   // Fills `object`, a new one of the kind, from the value at `token`, which
   // lies `depth` levels deep. Returns the token behind it, or nullptr if it is
@@ -268,7 +273,7 @@ class PlainJsonReader {
     if (type.shape == schema::Shape::kString) {
       static_cast<std::string*>(out)->assign(text.data(), text.size());
     } else {
-      *static_cast<SharedText*>(out) = SharedText::FromPadded(text);
+      *static_cast<SharedText*>(out) = SharedText::FromPadded(text, arena_);
     }
     return value + 1;
   }
@@ -337,7 +342,7 @@ class PlainJsonReader {
       return ReadWrapped(type, field, element, to);
     });
     LastLength(type) = std::min(count, kLongestGuess);
-    type.fit(out);
+    type.settle(out, arena_);
     return token;
   }
 
@@ -369,6 +374,7 @@ class PlainJsonReader {
   const char* text_;
   Token end_;
   int max_depth_;
+  ObjectArena& arena_;
   Skipper& skipper_;
   // The object that is being read.
   const schema::Kind* kind_ = nullptr;

@@ -32,7 +32,8 @@ bool IsPlain(std::string text, int max_depth = 64, size_t max_bytes = 1 << 20) {
     return false;
   }
   NoSkipper skipper;
-  PlainJsonReader reader(text.data(), index.end(), max_depth, skipper);
+  ObjectArena arena(/*in_use=*/true);
+  PlainJsonReader reader(text.data(), index.end(), max_depth, arena, skipper);
   PlainJsonReader::Counts counts;
   T object;
   const uint32_t* const end = reader.Read(schema::KindOf<T>(), index.begin(), 0,

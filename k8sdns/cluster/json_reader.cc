@@ -62,7 +62,8 @@ class JsonSource : public PlainJsonReader::Skipper {
   static constexpr bool kHasPlain = true;
   using PlainCounts = PlainJsonReader::Counts;
 
-  JsonSource(absl::string_view text, ReadLog& log) : text_(text), log_(log) {}
+  JsonSource(absl::string_view text, ObjectArena& arena, ReadLog& log)
+      : text_(text), arena_(arena), log_(log) {}
 
   bool failed() const { return failed_ || log_.full(); }
   void Abort() { failed_ = true; }
@@ -76,7 +77,7 @@ class JsonSource : public PlainJsonReader::Skipper {
     }
     next_ = index.begin();
     end_ = index.end();
-    plain_.emplace(text_.data(), end_, log_.options().max_depth, *this);
+    plain_.emplace(text_.data(), end_, log_.options().max_depth, arena_, *this);
     Value root = ValueAt(next_);
     if (!IsMap(root) && !IsList(root)) {
       // Not reached by ReadCluster(), which recognises JSON by this character.
@@ -446,6 +447,7 @@ class JsonSource : public PlainJsonReader::Skipper {
   }
 
   absl::string_view text_;
+  ObjectArena& arena_;
   ReadLog& log_;
   const uint32_t* next_ = nullptr;
   const uint32_t* end_ = nullptr;
@@ -469,7 +471,7 @@ void ReadJsonText(absl::string_view text, ObjectSink& sink, ReadLog& log) {
     padded.assign(text.data(), text.size());
     text = padded;
   }
-  JsonSource source(text, log);
+  JsonSource source(text, sink.arena(), log);
   DocumentReader<JsonSource> reader(source, sink, log);
   source.ReadRoot([&](JsonSource::Value& root) { reader.ReadDocument(root); });
 }

@@ -1,5 +1,6 @@
 #include "k8sdns/cluster/manifest_reader.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,19 +16,6 @@
 namespace k8sdns {
 namespace {
 
-using AnyObject = decltype(WatchEvent::object);
-
-template <size_t i = 0>
-void EmplaceAlternative(size_t index, AnyObject& object) {
-  if constexpr (i < std::variant_size_v<AnyObject>) {
-    if (index == i) {
-      object.emplace<i>();
-    } else {
-      EmplaceAlternative<i + 1>(index, object);
-    }
-  }
-}
-
 size_t CountOf(const Cluster& cluster) {
   return cluster.services().size() + cluster.endpoint_slices().size() +
          cluster.endpoints().size() + cluster.pods().size() +
@@ -37,22 +25,25 @@ size_t CountOf(const Cluster& cluster) {
 
 class ClusterSink : public ObjectSink {
  public:
-  explicit ClusterSink(Cluster& cluster) : cluster_(cluster) {}
+  ClusterSink(Cluster& cluster, size_t text_size)
+      : cluster_(cluster), arena_(text_size >= kLargeText) {}
 
   absl::Span<const schema::Kind> kinds() const override {
     return schema::ClusterKinds();
   }
   void* Begin(size_t kind) override {
-    EmplaceAlternative(kind, object_);
-    return std::visit([](auto& object) -> void* { return &object; }, object_);
+    return BeginOf(kind,
+                   std::make_index_sequence<
+                       std::variant_size_v<decltype(WatchEvent::object)>>());
   }
   ObjectMeta* Metadata() override {
-    return std::visit([](auto& object) { return &object.metadata; }, object_);
+    return std::visit([](auto& object) { return &object->metadata; }, object_);
   }
   bool AllowsAnyAddress() const override {
-    const EndpointSlice* slice = std::get_if<EndpointSlice>(&object_);
-    return slice != nullptr && slice->address_type == AddressType::kFqdn;
+    const auto* slice = std::get_if<std::shared_ptr<EndpointSlice>>(&object_);
+    return slice != nullptr && (*slice)->address_type == AddressType::kFqdn;
   }
+  ObjectArena& arena() override { return arena_; }
   bool Commit() override {
     const size_t before = CountOf(cluster_);
     std::visit([this](auto& object) { cluster_.Put(std::move(object)); },
@@ -61,8 +52,34 @@ class ClusterSink : public ObjectSink {
   }
 
  private:
+  // In bytes. A smaller one is not worth an arena.
+  static constexpr size_t kLargeText = size_t{1} << 20;
+
+  template <typename Variant>
+  struct Shared;
+  template <typename... T>
+  struct Shared<std::variant<T...>> {
+    using type = std::variant<std::shared_ptr<T>...>;
+  };
+
+  template <size_t... i>
+  void* BeginOf(size_t kind, std::index_sequence<i...>) {
+    void* object = nullptr;
+    (void)((i == kind && (object = BeginAlternative<i>(), true)) || ...);
+    return object;
+  }
+  template <size_t i>
+  void* BeginAlternative() {
+    using T = std::variant_alternative_t<i, decltype(WatchEvent::object)>;
+    constexpr size_t kOwnersAndAllocator = 64;  // at most
+    object_.emplace<i>(std::allocate_shared<T>(ArenaAllocator<T>(
+        ArenaHold(arena_.BlockFor(sizeof(T) + kOwnersAndAllocator)))));
+    return std::get<i>(object_).get();
+  }
+
   Cluster& cluster_;
-  AnyObject object_;
+  ObjectArena arena_;
+  Shared<decltype(WatchEvent::object)>::type object_;
 };
 
 template <typename Config>
@@ -76,6 +93,7 @@ class ConfigSink : public ObjectSink {
   void* Begin(size_t) override { return &config_.emplace(); }
   ObjectMeta* Metadata() override { return nullptr; }
   bool AllowsAnyAddress() const override { return false; }
+  ObjectArena& arena() override { return arena_; }
   bool Commit() override {
     ++count_;
     return count_ == 1;
@@ -86,6 +104,7 @@ class ConfigSink : public ObjectSink {
 
  private:
   const schema::Kind& kind_;
+  ObjectArena arena_{/*in_use=*/false};
   std::optional<Config> config_;
   int count_ = 0;
 };
@@ -139,7 +158,7 @@ absl::Status ReadClusterInto(absl::string_view text,
   ReadReport own;
   ReadReport& to = report == nullptr ? own : *report;
   ReadLog log(file_name, options, to);
-  ClusterSink sink(cluster);
+  ClusterSink sink(cluster, text.size());
   const size_t documents_before = to.documents;
   ReadText(text, sink, log);
   if (log.error_count() == 0 && to.documents == documents_before) {

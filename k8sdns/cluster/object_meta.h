@@ -13,6 +13,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/string_view.h"
+#include "k8sdns/cluster/shared_text.h"
 
 namespace k8sdns {
 
@@ -23,17 +24,17 @@ using StringMap = absl::btree_map<std::string, std::string>;
 struct ObjectMeta {
   std::string name;
   std::string namespace_;  // empty for cluster-scoped objects
-  std::string generate_name;
-  std::string uid;
-  std::string creation_timestamp;
-  std::string deletion_timestamp;
+  SharedText generate_name;
+  SharedText uid;
+  SharedText creation_timestamp;
+  SharedText deletion_timestamp;
   StringMap labels;
   StringMap annotations;
   struct OwnerReference {
     std::string api_version;
     std::string kind;
     std::string name;
-    std::string uid;
+    SharedText uid;
     std::optional<bool> controller;
     std::optional<bool> block_owner_deletion;
     friend bool operator==(const OwnerReference&,

@@ -34,6 +34,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "k8sdns/cluster/object_arena.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/read_log.h"
 #include "k8sdns/cluster/schema.h"
@@ -49,7 +50,8 @@ class ObjectReader {
   using Value = typename Source::Value;
   using Key = typename Source::Key;
 
-  ObjectReader(Source& source, ReadLog& log) : source_(source), log_(log) {}
+  ObjectReader(Source& source, ObjectArena& arena, ReadLog& log)
+      : source_(source), arena_(arena), log_(log) {}
 
   // Fills `object`, which is of the kind. Returns the kind that the text says
   // it is, if it does.
@@ -291,7 +293,7 @@ class ObjectReader {
       }
     });
     LastLength(type) = std::min(index, kLongestGuess);
-    type.fit(out);
+    type.settle(out, arena_);
   }
 
   size_t& LastLength(const schema::Type& type) {
@@ -373,10 +375,12 @@ class ObjectReader {
     }
   }
 
-  static void Assign(absl::string_view text, std::string& out) {
+  void Assign(absl::string_view text, std::string& out) {
     out.assign(text.data(), text.size());
   }
-  static void Assign(absl::string_view text, SharedText& out) { out = text; }
+  void Assign(absl::string_view text, SharedText& out) {
+    out = SharedText(text, arena_);
+  }
 
   void ReadInteger(schema::Check check, Value& value, int32_t& out,
                    const PathStep& step) {
@@ -474,6 +478,7 @@ class ObjectReader {
   }
 
   Source& source_;
+  ObjectArena& arena_;
   ReadLog& log_;
   // The object that is being read.
   const schema::Kind* kind_ = nullptr;

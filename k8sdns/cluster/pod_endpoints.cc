@@ -107,7 +107,7 @@ bool LacksClusterIp(const Service& service) {
 }
 
 std::string TriggerTime(const Service& service) {
-  const std::string& text = service.metadata.creation_timestamp;
+  const absl::string_view text = service.metadata.creation_timestamp;
   absl::Time time;
   if (text.empty() ||
       !absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -26,6 +27,7 @@
 #include "absl/types/span.h"
 #include "k8sdns/cluster/boxed.h"
 #include "k8sdns/cluster/cluster.h"
+#include "k8sdns/cluster/object_arena.h"
 #include "k8sdns/cluster/object_meta.h"
 #include "k8sdns/cluster/service.h"
 #include "k8sdns/cluster/shared_text.h"
@@ -89,8 +91,13 @@ struct Type {
   const Type* element = nullptr;          // kList, kOptional
   // kList.
   void* (*append)(void* list) = nullptr;  // a new last element
-  void (*fit)(void* list) = nullptr;      // gives much unused memory back
+  // A list that is complete moves to the arena, if it may lie in one, and else
+  // gives much unused memory back.
+  void (*settle)(void* list, ObjectArena& arena) = nullptr;
   void (*reserve)(void* list, size_t size) = nullptr;
+  // An empty list gets room for `size` elements where it will stay.
+  void (*reserve_settled)(void* list, size_t size,
+                          ObjectArena& arena) = nullptr;
   size_t (*size)(const void* list) = nullptr;
   uint32_t element_size = 0;  // in bytes, without what it holds on the heap
   const void* (*at)(const void* list, size_t i) = nullptr;
@@ -271,6 +278,11 @@ struct TypeFor {
 };
 
 template <typename List>
+inline constexpr bool kMayBeInArena = false;
+template <typename T>
+inline constexpr bool kMayBeInArena<std::vector<T, ArenaAllocator<T>>> = true;
+
+template <typename List>
 struct ListFor {
   using T = typename List::value_type;
   static constexpr Type Make() {
@@ -281,12 +293,28 @@ struct ListFor {
     type.append = [](void* list) -> void* {
       return &static_cast<List*>(list)->emplace_back();
     };
-    type.fit = [](void* list) {
+    type.settle = [](void* list, ObjectArena& arena) {
       auto& l = *static_cast<List*>(list);
+      if constexpr (kMayBeInArena<List>) {
+        if (ArenaBlock* block = arena.BlockFor(l.size() * sizeof(T))) {
+          l = List(std::make_move_iterator(l.begin()),
+                   std::make_move_iterator(l.end()),
+                   ArenaAllocator<T>(ArenaHold(block)));
+          return;
+        }
+      }
       if (l.capacity() > l.size() + l.size() / 8) l.shrink_to_fit();
     };
     type.reserve = [](void* list, size_t size) {
       static_cast<List*>(list)->reserve(size);
+    };
+    type.reserve_settled = [](void* list, size_t size, ObjectArena& arena) {
+      auto& l = *static_cast<List*>(list);
+      if constexpr (kMayBeInArena<List>) {
+        l = List(
+            ArenaAllocator<T>(ArenaHold(arena.BlockFor(size * sizeof(T)))));
+      }
+      l.reserve(size);
     };
     type.size = [](const void* list) {
       return static_cast<const List*>(list)->size();
@@ -300,8 +328,8 @@ struct ListFor {
   static constexpr Type kType = Make();
 };
 
-template <typename T>
-struct TypeFor<std::vector<T>> : ListFor<std::vector<T>> {};
+template <typename T, typename A>
+struct TypeFor<std::vector<T, A>> : ListFor<std::vector<T, A>> {};
 template <typename T, size_t n>
 struct TypeFor<absl::InlinedVector<T, n>> : ListFor<absl::InlinedVector<T, n>> {
 };

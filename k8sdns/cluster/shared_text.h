@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "k8sdns/cluster/object_arena.h"
 
 namespace k8sdns {
 
@@ -36,12 +37,14 @@ class SharedText {
   // NOLINTEND
   explicit operator std::string() const { return std::string(view()); }
 
-  // SharedText(text), faster: 16 bytes from its start on must be readable.
-  static SharedText FromPadded(absl::string_view text) {
+  // The text, in the arena if it is long.
+  SharedText(absl::string_view text, ObjectArena& arena) { Set(text, arena); }
+  // The same, faster: 16 bytes from its start on must be readable.
+  static SharedText FromPadded(absl::string_view text, ObjectArena& arena) {
     SharedText out;
     if (std::endian::native != std::endian::little ||
         text.size() > kLongestInline) {
-      out.Set(text);
+      out.Set(text, arena);
       return out;
     }
     uint64_t words[2];
@@ -113,10 +116,15 @@ class SharedText {
   static constexpr size_t kLongestInline = kSize - 1;
   static constexpr unsigned char kOnHeap = 0xFF;
 
+  // The text lies behind it. In an arena, before it: the ArenaBlock.
   struct Block {
     std::atomic<uint32_t> owners;
+    bool in_arena;
     size_t size;
     char* text() { return reinterpret_cast<char*>(this + 1); }
+    ArenaBlock*& arena_block() {
+      return reinterpret_cast<ArenaBlock**>(this)[-1];
+    }
   };
 
   unsigned char SizeByte() const {
@@ -131,12 +139,28 @@ class SharedText {
 
   void Set(absl::string_view text) {
     if (text.size() <= kLongestInline) {
-      std::memcpy(bytes_, text.data(), text.size());
-      bytes_[kLongestInline] = static_cast<char>(text.size());
-      return;
+      SetInline(text);
+    } else {
+      SetBlock(text, ::operator new(sizeof(Block) + text.size()), false);
     }
-    void* memory = ::operator new(sizeof(Block) + text.size());
-    Block* block = new (memory) Block{{1}, text.size()};
+  }
+  void Set(absl::string_view text, ObjectArena& arena) {
+    if (text.size() <= kLongestInline) return SetInline(text);
+    const size_t size = sizeof(ArenaBlock*) + sizeof(Block) + text.size();
+    ArenaBlock* const block = arena.BlockFor(size);
+    if (block == nullptr) return Set(text);
+    auto** const memory =
+        static_cast<ArenaBlock**>(block->Take(size, alignof(Block)));
+    *memory = block;
+    block->AddOwner();
+    SetBlock(text, memory + 1, true);
+  }
+  void SetInline(absl::string_view text) {
+    std::memcpy(bytes_, text.data(), text.size());
+    bytes_[kLongestInline] = static_cast<char>(text.size());
+  }
+  void SetBlock(absl::string_view text, void* memory, bool in_arena) {
+    Block* block = new (memory) Block{{1}, in_arena, text.size()};
     std::memcpy(block->text(), text.data(), text.size());
     std::memcpy(bytes_, &block, sizeof(block));
     bytes_[kLongestInline] = static_cast<char>(kOnHeap);
@@ -150,11 +174,16 @@ class SharedText {
     std::memset(other.bytes_, 0, kSize);
   }
   void Release() {
-    if (!IsInline() &&
-        block()->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    if (!IsInline()) ReleaseBlock();
+    std::memset(bytes_, 0, kSize);
+  }
+  void ReleaseBlock() {
+    if (block()->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (block()->in_arena) {
+      block()->arena_block()->RemoveOwner();
+    } else {
       ::operator delete(block());
     }
-    std::memset(bytes_, 0, kSize);
   }
 
   alignas(8) char bytes_[kSize] = {};

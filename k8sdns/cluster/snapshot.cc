@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -204,9 +205,12 @@ struct Step {
 };
 
 class Decoder {
+  // In bytes. A smaller snapshot is not worth an arena.
+  static constexpr size_t kLarge = size_t{1} << 18;
+
  public:
   Decoder(absl::string_view bytes, const SnapshotOptions& options)
-      : in_(bytes), options_(options) {}
+      : in_(bytes), options_(options), arena_(bytes.size() >= kLarge) {}
 
   absl::Status ReadInto(Cluster& cluster) {
     while (const uint32_t tag = in_.ReadTag()) {
@@ -233,7 +237,11 @@ class Decoder {
     using Objects = decltype(WatchEvent::object);
     if constexpr (i < std::variant_size_v<Objects>) {
       if (kind != i) return ReadObject<i + 1>(kind, tag, cluster);
-      std::variant_alternative_t<i, Objects> object;
+      using T = std::variant_alternative_t<i, Objects>;
+      constexpr size_t kOwnersAndAllocator = 64;  // at most
+      auto shared = std::allocate_shared<T>(ArenaAllocator<T>(
+          ArenaHold(arena_.BlockFor(sizeof(T) + kOwnersAndAllocator))));
+      T& object = *shared;
       const schema::Kind& description = schema::ClusterKinds()[i];
       const Step step{nullptr, description.kind};
       if (!Charge(sizeof(object), step) || !Message(tag, step, [&] {
@@ -247,7 +255,7 @@ class Decoder {
       if constexpr (i == 1) {
         if (!CheckAddresses(object, step)) return false;
       }
-      cluster.Put(std::move(object));
+      cluster.Put(std::move(shared));
       return true;
     }
     return false;
@@ -384,7 +392,7 @@ class Decoder {
     if (type.size(list) == 0) {
       const size_t count = CountElements(tag);
       if (!Charge(count * type.element_size, step)) return false;
-      type.reserve(list, count);
+      type.reserve_settled(list, count, arena_);
     } else if (!Charge(type.element_size, step)) {
       return false;
     }
@@ -484,7 +492,9 @@ class Decoder {
   static void Assign(absl::string_view text, std::string& out) {
     out.assign(text.data(), text.size());
   }
-  static void Assign(absl::string_view text, SharedText& out) { out = text; }
+  void Assign(absl::string_view text, SharedText& out) {
+    out = SharedText(text, arena_);
+  }
 
   // The text where it lies in the bytes.
   bool View(uint32_t tag, absl::string_view& out, const Step& step) {
@@ -594,6 +604,7 @@ class Decoder {
 
   WireReader in_;
   const SnapshotOptions& options_;
+  ObjectArena arena_;
   size_t memory_ = 0;
   absl::Status status_;
 };

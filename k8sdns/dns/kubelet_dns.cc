@@ -239,7 +239,7 @@ void AddMissingClusterDnsEvents(const Pod& pod, PodDns& dns) {
   const ObjectMeta& meta = pod.metadata;
   dns.events.push_back({KubeletEvent::Object::kPod, "MissingClusterDNS",
                         absl::StrCat("pod: \"", meta.name, "_", meta.namespace_,
-                                     "(", meta.uid, ")\". ", message)});
+                                     "(", meta.uid.view(), ")\". ", message)});
 }
 
 // Without a host file, the node itself stands in for a name server.

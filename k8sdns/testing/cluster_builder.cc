@@ -41,7 +41,7 @@ std::vector<EndpointPort> TargetPorts(const Service& service) {
 }
 
 EndpointSlice MakeSlice(const Service& service, IpFamily family,
-                        std::vector<Endpoint> endpoints) {
+                        EndpointList endpoints) {
   EndpointSlice slice;
   slice.metadata.namespace_ = service.metadata.namespace_;
   slice.metadata.name =

@@ -67,7 +67,7 @@ class ClusterBuilder {
   // A Service under construction, with its endpoints by family.
   struct Draft {
     Service service;
-    std::map<IpFamily, std::vector<Endpoint>> endpoints;
+    std::map<IpFamily, EndpointList> endpoints;
   };
   Service& LastService();
 

@@ -64,13 +64,13 @@ bool EndpointLess(const Endpoint& a, const Endpoint& b) {
 }
 
 void DropVolatile(ObjectMeta& meta) {
-  meta.uid.clear();
-  meta.creation_timestamp.clear();
+  meta.uid = "";
+  meta.creation_timestamp = "";
 }
 
 // Step 5: of created slices only the sizes and the union count.
 void DealOut(const std::vector<EndpointSlice*>& created) {
-  std::vector<Endpoint> all;
+  EndpointList all;
   for (EndpointSlice* s : created) {
     all.insert(all.end(), s->endpoints.begin(), s->endpoints.end());
   }
@@ -150,7 +150,7 @@ std::string NormalSlices(const Cluster& cluster, const Names& before) {
   std::string text;
   for (EndpointSlice& s : slices) {
     if (created(s)) {
-      const std::string& prefix = s.metadata.generate_name;
+      const std::string prefix(s.metadata.generate_name);
       s.metadata.name =
           absl::StrCat(prefix, count[{s.metadata.namespace_, prefix}]++);
     }
