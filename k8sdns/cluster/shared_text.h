@@ -39,7 +39,8 @@ class SharedText {
 
   // The text, in the arena if it is long.
   SharedText(absl::string_view text, ObjectArena& arena) { Set(text, arena); }
-  // The same, faster: 16 bytes from its start on must be readable.
+  // The same, faster: kPadding bytes from its start on must be readable.
+  static constexpr size_t kPadding = 16;
   static SharedText FromPadded(absl::string_view text, ObjectArena& arena) {
     SharedText out;
     if (std::endian::native != std::endian::little ||
@@ -68,12 +69,14 @@ class SharedText {
   }
   SharedText& operator=(SharedText&& other) noexcept {
     if (this != &other) {
-      Release();
+      if (!IsInline()) ReleaseBlock();
       Take(other);
     }
     return *this;
   }
-  ~SharedText() { Release(); }
+  ~SharedText() {
+    if (!IsInline()) ReleaseBlock();
+  }
 
   // Valid as long as this object is not changed or moved.
   absl::string_view view() const {

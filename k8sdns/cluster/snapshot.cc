@@ -10,6 +10,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -213,6 +214,7 @@ class Decoder {
       : in_(bytes), options_(options), arena_(bytes.size() >= kLarge) {}
 
   absl::Status ReadInto(Cluster& cluster) {
+    if (!Charge(in_.remaining(), Step())) return status_;  // all texts
     while (const uint32_t tag = in_.ReadTag()) {
       const auto kind = static_cast<size_t>(
           WireFormatLite::GetTagFieldNumber(tag) - kFirstKindNumber);
@@ -321,8 +323,28 @@ class Decoder {
     return true;
   }
 
-  bool Value(const Type& type, const Field& field, uint32_t tag, void* out,
+  bool Value(const Type& any_type, const Field& field, uint32_t tag, void* out,
              const Step& step) {
+    if (any_type.shape != Shape::kOptional) {
+      return ValueOf(any_type, field, tag, out, step);
+    }
+    const Type& type = *any_type.element;
+    void* inner = const_cast<void*>(any_type.value(out));
+    if (inner == nullptr) inner = any_type.emplace(out);
+    if (type.shape != Shape::kList) {
+      return ValueOf(type, field, tag, inner, step);
+    }
+    return Message(tag, step, [&] {
+      while (const uint32_t element = in_.ReadTag()) {
+        if (!List(type, field, element, inner, step)) return false;
+      }
+      return true;
+    });
+  }
+
+  // Of what is not optional.
+  bool ValueOf(const Type& type, const Field& field, uint32_t tag, void* out,
+               const Step& step) {
     switch (type.shape) {
       case Shape::kString:
         return CheckedText(field.check, tag, *static_cast<std::string*>(out),
@@ -351,19 +373,7 @@ class Decoder {
                        [&] { return Fields(*type.object, out, step); });
       case Shape::kList:
         return List(type, field, tag, out, step);
-      case Shape::kOptional: {
-        void* inner = const_cast<void*>(type.value(out));
-        if (inner == nullptr) inner = type.emplace(out);
-        if (type.element->shape != Shape::kList) {
-          return Value(*type.element, field, tag, inner, step);
-        }
-        return Message(tag, step, [&] {
-          while (const uint32_t element = in_.ReadTag()) {
-            if (!List(*type.element, field, element, inner, step)) return false;
-          }
-          return true;
-        });
-      }
+      case Shape::kOptional:  // of an optional: there is none
       case Shape::kBoolMap:
         break;  // not in a cluster
     }
@@ -493,7 +503,9 @@ class Decoder {
     out.assign(text.data(), text.size());
   }
   void Assign(absl::string_view text, SharedText& out) {
-    out = SharedText(text, arena_);
+    out = in_.IsFollowedBy(text, SharedText::kPadding)
+              ? SharedText::FromPadded(text, arena_)
+              : SharedText(text, arena_);
   }
 
   // The text where it lies in the bytes.
@@ -503,7 +515,7 @@ class Decoder {
       return Fail(step, "a number", "a text");
     }
     size_t size = 0;
-    if (!Size(step, size) || !Charge(size, step)) return false;
+    if (!Size(step, size)) return false;
     out = in_.Take(size);
     if (!IsPlainText(out) &&
         (!IsValidUtf8(out) || out.find('\0') != absl::string_view::npos)) {
@@ -517,18 +529,22 @@ class Decoder {
   static bool IsPlainText(absl::string_view text) {
     constexpr uint64_t kOnes = 0x0101010101010101;
     constexpr uint64_t kHigh = 0x8080808080808080;
-    const char* p = text.data();
-    size_t left = text.size();
-    uint64_t odd = 0;
-    for (; left >= 8; p += 8, left -= 8) {
+    // Bytes of 0x80 and more, and bytes that are 0.
+    const auto odd_at = [](const char* p) {
       uint64_t word;
       std::memcpy(&word, p, 8);
-      // Bytes of 0x80 and more, and bytes that are 0.
-      odd |= word | ((word - kOnes) & ~word);
+      return word | ((word - kOnes) & ~word);
+    };
+    const char* p = text.data();
+    const size_t size = text.size();
+    if (size < 8) {
+      for (const char c : text) {
+        if (static_cast<signed char>(c) <= 0) return false;
+      }
+      return true;
     }
-    for (; left > 0; ++p, --left) {
-      if (static_cast<signed char>(*p) <= 0) return false;
-    }
+    uint64_t odd = odd_at(p + size - 8);
+    for (size_t i = 0; i + 8 < size; i += 8) odd |= odd_at(p + i);
     return (odd & kHigh) == 0;
   }
 
@@ -579,7 +595,9 @@ class Decoder {
   // Counts memory; false if it is too much.
   bool Charge(size_t bytes, const Step& step) {
     memory_ += bytes;
-    if (memory_ <= options_.max_memory_bytes) return true;
+    return memory_ <= options_.max_memory_bytes || FailTooMuch(step);
+  }
+  ABSL_ATTRIBUTE_NOINLINE bool FailTooMuch(const Step& step) {
     Fail(step, "larger objects",
          absl::StrCat("at most ", options_.max_memory_bytes,
                       " bytes of memory"));

@@ -25,7 +25,10 @@ class WireReader {
  public:
   // At most 2 GiB; they must outlive it.
   explicit WireReader(absl::string_view bytes)
-      : begin_(bytes.data()), at_(begin_), limit_(begin_ + bytes.size()) {}
+      : begin_(bytes.data()),
+        at_(begin_),
+        limit_(begin_ + bytes.size()),
+        end_(limit_) {}
 
   const char* at() const { return at_; }
   size_t position() const { return static_cast<size_t>(at_ - begin_); }
@@ -66,6 +69,11 @@ class WireReader {
     return taken;
   }
 
+  // Whether `size` bytes can be read from the start of a taken text on.
+  bool IsFollowedBy(absl::string_view taken, size_t size) const {
+    return static_cast<size_t>(end_ - taken.data()) >= size;
+  }
+
   // Skips the field of a tag. False for broken bytes.
   bool SkipField(uint32_t tag) {
     google::protobuf::io::CodedInputStream rest(
@@ -91,6 +99,7 @@ class WireReader {
   const char* begin_;
   const char* at_;
   const char* limit_;
+  const char* end_;  // of all bytes
   bool consumed_ = false;
 };
 

@@ -34,6 +34,40 @@ std::optional<IpAddress> ParseV4(absl::string_view text, bool leading_zeros) {
   return IpAddress::V4(value);
 }
 
+// The same for a text of 8 to 15 bytes without leading zeros, as nearly all
+// are; nullopt for any other, which may be an address nevertheless.
+std::optional<IpAddress> ParsePlainV4(absl::string_view text) {
+  const size_t size = text.size();
+  if (size < 8 || size > 15) return std::nullopt;
+  char bytes[16] = {};  // ended by zeros
+  std::memcpy(bytes, text.data(), 8);
+  std::memcpy(bytes + size - 8, text.data() + size - 8, 8);
+  const char* p = bytes;
+  uint32_t value = 0;
+  for (int octet = 0; octet < 4; ++octet) {
+    uint32_t n = static_cast<uint32_t>(p[0]) - '0';
+    if (n > 9) return std::nullopt;
+    const uint32_t second = static_cast<uint32_t>(p[1]) - '0';
+    if (second > 9) {
+      p += 1;
+    } else {
+      if (n == 0) return std::nullopt;
+      n = n * 10 + second;
+      const uint32_t third = static_cast<uint32_t>(p[2]) - '0';
+      p += 2;
+      if (third <= 9) {
+        n = n * 10 + third;
+        if (n > 255) return std::nullopt;
+        p += 1;
+      }
+    }
+    value = value << 8 | n;
+    if (octet < 3 && *p++ != '.') return std::nullopt;
+  }
+  if (p != bytes + size) return std::nullopt;
+  return IpAddress::V4(value);
+}
+
 std::optional<IpAddress> ParseV6(absl::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1];
   if (text.size() >= sizeof(buffer)) return std::nullopt;
@@ -80,11 +114,13 @@ absl::string_view IpFamilyName(IpFamily family) {
 }
 
 std::optional<IpAddress> IpAddress::Parse(absl::string_view text) {
+  if (const auto v4 = ParsePlainV4(text)) return v4;
   if (text.find(':') != absl::string_view::npos) return ParseV6(text);
   return ParseV4(text, /*leading_zeros=*/false);
 }
 
 std::optional<IpAddress> IpAddress::ParseSloppy(absl::string_view text) {
+  if (const auto v4 = ParsePlainV4(text)) return v4;
   if (const auto v4 = ParseV4(text, /*leading_zeros=*/true)) return v4;
   if (text.find(':') == absl::string_view::npos) return std::nullopt;
   std::optional<IpAddress> a = ParseV6(text);
