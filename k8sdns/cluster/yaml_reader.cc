@@ -46,8 +46,10 @@ class YamlSource {
 
   // --- Keys ---
 
+  // libyaml's buffers and strings have 16 bytes or more, so that a short text
+  // has the bytes that are looked at, too.
   bool Is(const Key& key, const schema::FieldName& name) const {
-    return name == key.text;
+    return key.text.size() == name.size() && name.IsPrefixOf(key.text.data());
   }
   absl::string_view KeyText(const Key& key) const { return key.text; }
 
