@@ -146,7 +146,7 @@ class DocumentReader {
       objects_.WrongType(item, path, "a map with apiVersion and kind");
       return;
     }
-    const TextPosition at = source_.PositionOf(item);
+    const Value begin = item;  // finding its position takes time
     Header header = PeekHeader(item, path);
     if (Stop()) return;
     if (header.broken) {
@@ -160,26 +160,30 @@ class DocumentReader {
     }
     if (header.has_kind || header.has_api_version) {
       if (!header.has_api_version) {
-        objects_.Missing(at, path, kApiVersion, "an API version such as v1");
+        objects_.Missing(source_.PositionOf(begin), path, kApiVersion,
+                         "an API version such as v1");
         source_.Skip(item);
         return;
       }
       kind = header.has_kind ? FindKind(header.api_version, header.kind)
                              : OnlyKindOf(header.api_version);
       if (kind == nullptr && !header.has_kind) {
-        objects_.Missing(at, path, kKind, "a kind such as Service");
+        objects_.Missing(source_.PositionOf(begin), path, kKind,
+                         "a kind such as Service");
         source_.Skip(item);
         return;
       }
       if (kind == nullptr && ReadIfList(item, path, header)) return;
     }
     if (kind != nullptr) {
-      ReadTyped(item, path, *kind, header.has_kind || kind == default_kind, at);
+      ReadTyped(item, path, *kind, header.has_kind || kind == default_kind,
+                begin);
     } else if (header.has_kind) {
       log_.IgnoredKind(header.api_version, header.kind);
       source_.Skip(item);
     } else {
-      objects_.Missing(at, path, kKind, "apiVersion and kind");
+      objects_.Missing(source_.PositionOf(begin), path, kKind,
+                       "apiVersion and kind");
       source_.Skip(item);
     }
   }
@@ -243,9 +247,9 @@ class DocumentReader {
   // `named`: the kind is known; otherwise it is a guess that the object must
   // confirm.
   void ReadTyped(Value& value, const PathStep& path, const schema::Kind& kind,
-                 bool named, TextPosition at) {
+                 bool named, const Value& begin) {
     if (log_.report().objects >= log_.options().max_objects) {
-      log_.Error(at, path, "one more object",
+      log_.Error(source_.PositionOf(begin), path, "one more object",
                  absl::StrCat("at most ", log_.options().max_objects));
       source_.Abort();
       return;
@@ -259,7 +263,8 @@ class DocumentReader {
     }
     if (source_.failed()) return;
     if (!named && !said.has_value()) {
-      objects_.Missing(at, path, kKind, "a kind such as Service");
+      objects_.Missing(source_.PositionOf(begin), path, kKind,
+                       "a kind such as Service");
     }
     if (said.has_value() && *said != kind.kind) {
       // Taken for `kind` because of its API version, but it is something else.
@@ -279,7 +284,7 @@ class DocumentReader {
       const PathStep name_step{&metadata_step, "name"};
       if (metadata->name.empty() &&
           !log_.HasErrorAt(name_step, errors_before)) {
-        log_.Error(at, name_step, "nothing", "a name");
+        log_.Error(source_.PositionOf(begin), name_step, "nothing", "a name");
       }
       if (kind.namespaced && metadata->namespace_.empty()) {
         metadata->namespace_ = log_.options().default_namespace;
@@ -287,7 +292,7 @@ class DocumentReader {
     }
     if (log_.error_count() != errors_before || log_.full()) return;
     if (!sink_.Commit()) {
-      log_.Warning(at, path,
+      log_.Warning(source_.PositionOf(begin), path,
                    absl::StrCat("a second ", kind.kind, " of the name"),
                    "it once; the last one counts");
     }

@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/string_view.h"
 #include "simdjson.h"
 
@@ -41,7 +42,7 @@ class JsonIndex {
 
 // The first of '"' and '\\' in a JSON string, which ends with one of them; a
 // string of a text with the padding behind it.
-inline const char* EndOfPlainJson(const char* p) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline const char* EndOfPlainJson(const char* p) {
 #ifdef __SSE2__
   const __m128i quote = _mm_set1_epi8('"');
   const __m128i slash = _mm_set1_epi8('\\');

@@ -273,7 +273,7 @@ class PlainJsonReader {
     if (type.shape == schema::Shape::kString) {
       static_cast<std::string*>(out)->assign(text.data(), text.size());
     } else {
-      *static_cast<SharedText*>(out) = SharedText::FromPadded(text, arena_);
+      static_cast<SharedText*>(out)->AssignPadded(text, arena_);
     }
     return value + 1;
   }

@@ -66,8 +66,8 @@ TEST(ObjectArena, TextsKeepTheirBlock) {
   {
     ObjectArena arena(/*in_use=*/true);
     const SharedText text(kLong, arena);
-    SharedText padded =
-        SharedText::FromPadded(absl::string_view(kLong, 20), arena);
+    SharedText padded;
+    padded.AssignPadded(absl::string_view(kLong, 20), arena);
     copy = text;
     moved = std::move(padded);
     EXPECT_EQ(text, kLong);
@@ -84,8 +84,12 @@ TEST(ObjectArena, PaddedTextsAreTexts) {
   const std::string text = "0123456789abcdefghijklmnopqrstuvwxyz";
   for (size_t size = 0; size + 16 <= text.size(); ++size) {
     const absl::string_view part(text.data(), size);
-    EXPECT_EQ(SharedText::FromPadded(part, arena), SharedText(part));
-    EXPECT_EQ(SharedText::FromPadded(part, arena).view(), part);
+    for (const char* before : {"", "short", kLong}) {
+      SharedText padded(before);
+      padded.AssignPadded(part, arena);
+      EXPECT_EQ(padded, SharedText(part));
+      EXPECT_EQ(padded.view(), part);
+    }
   }
 }
 

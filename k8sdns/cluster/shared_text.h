@@ -39,14 +39,14 @@ class SharedText {
 
   // The text, in the arena if it is long.
   SharedText(absl::string_view text, ObjectArena& arena) { Set(text, arena); }
-  // The same, faster: kPadding bytes from its start on must be readable.
+  // *this = SharedText(text, arena), faster: kPadding bytes from the text's
+  // start on must be readable.
   static constexpr size_t kPadding = 16;
-  static SharedText FromPadded(absl::string_view text, ObjectArena& arena) {
-    SharedText out;
-    if (std::endian::native != std::endian::little ||
+  void AssignPadded(absl::string_view text, ObjectArena& arena) {
+    if (std::endian::native != std::endian::little || !IsInline() ||
         text.size() > kLongestInline) {
-      out.Set(text, arena);
-      return out;
+      *this = SharedText(text, arena);
+      return;
     }
     uint64_t words[2];
     std::memcpy(words, text.data(), kSize);
@@ -54,8 +54,7 @@ class SharedText {
     words[0] &= bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
     words[1] &= bits <= 64 ? 0 : (uint64_t{1} << (bits - 64)) - 1;
     words[1] |= uint64_t{text.size()} << 56;
-    std::memcpy(out.bytes_, words, kSize);
-    return out;
+    std::memcpy(bytes_, words, kSize);
   }
 
   SharedText(const SharedText& other) { Share(other); }

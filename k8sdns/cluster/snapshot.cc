@@ -503,9 +503,11 @@ class Decoder {
     out.assign(text.data(), text.size());
   }
   void Assign(absl::string_view text, SharedText& out) {
-    out = in_.IsFollowedBy(text, SharedText::kPadding)
-              ? SharedText::FromPadded(text, arena_)
-              : SharedText(text, arena_);
+    if (in_.IsFollowedBy(text, SharedText::kPadding)) {
+      out.AssignPadded(text, arena_);
+    } else {
+      out = SharedText(text, arena_);
+    }
   }
 
   // The text where it lies in the bytes.
