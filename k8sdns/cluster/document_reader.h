@@ -217,12 +217,12 @@ class DocumentReader {
         ReadItems(value, step, element_kind);
       } else if (source_.Is(key, kKind)) {
         absl::string_view text;
-        const TextPosition at = source_.PositionOf(value);
+        const Value begin = value;
         if (!source_.TakeText(value, text)) {
           objects_.WrongType(value, PathStep{&path, kKind}, "a text");
         } else if (!absl::EndsWith(text, "List")) {
-          log_.Error(at, PathStep{&path, kKind}, QuotedForMessage(text),
-                     "List, because it has items");
+          log_.Error(source_.PositionOf(begin), PathStep{&path, kKind},
+                     QuotedForMessage(text), "List, because it has items");
         }
       } else {
         source_.Skip(value);

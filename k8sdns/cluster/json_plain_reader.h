@@ -128,12 +128,12 @@ class PlainJsonReader {
 
   Token ReadFields(absl::Span<const schema::Field> table, Token token,
                    void* object, bool top = false) {
-    const schema::Field* const fields = table.data();
-    const size_t count = table.size();
     const char* const text = text_;
     const Token last = end_ - 4;  // where a member can begin
-    uint64_t seen = 0;
-    size_t next = 0;
+    uint64_t seen = 0;            // a bit a field, by its place
+    // What the next key should be, as they mostly come in the table's order.
+    const schema::Field* next = table.begin();
+    uint64_t next_bit = 1;
     if (depth_ >= max_depth_ || token >= end_) return nullptr;
     if (text[*token] == '}') return token + 1;
     ++depth_;
@@ -142,17 +142,17 @@ class PlainJsonReader {
       const char* const key = text + token[0] + 1;
       if (key[-1] != '"' || text[token[1]] != ':') return nullptr;
       token += 2;
-      const size_t i = next < count && Is(fields[next], key)
-                           ? next
-                           : Find(fields, count, next, key);
-      if (i == count) {
+      if (next == table.end() || !Is(*next, key)) {
+        next = Find(table, next, key);
+        next_bit = uint64_t{1} << (next - table.begin());
+      }
+      if (next == table.end()) {
         token = ReadOther(key, token, top);
       } else {
-        const uint64_t bit = uint64_t{1} << i;
-        if ((seen & bit) != 0) return nullptr;
-        seen |= bit;
-        next = i + 1;
-        const schema::Field& field = fields[i];
+        if ((seen & next_bit) != 0) return nullptr;
+        seen |= next_bit;
+        next_bit <<= 1;
+        const schema::Field& field = *next++;
         token = field.type != nullptr
                     ? ReadValue(*field.type, field, token,
                                 schema::At(object, field), /*element=*/false)
@@ -177,17 +177,17 @@ class PlainJsonReader {
     return field.name.IsPrefixOf(key) && key[field.name.size()] == '"';
   }
 
-  // The index of a key's field; `count` if there is none. Keys mostly come in
-  // the table's order, not far behind `next`.
-  static size_t Find(const schema::Field* fields, size_t count, size_t next,
-                     const char* key) {
-    for (size_t i = next; i < count; ++i) {
-      if (Is(fields[i], key)) return i;
-    }
-    for (size_t i = 0; i < next; ++i) {
-      if (Is(fields[i], key)) return i;
-    }
-    return count;
+  // A key's field, which mostly is not far behind `next`; the end if there is
+  // none.
+  static const schema::Field* Find(absl::Span<const schema::Field> table,
+                                   const schema::Field* next, const char* key) {
+    const auto is = [key](const schema::Field& field) {
+      return Is(field, key);
+    };
+    const schema::Field* found = std::find_if(next, table.end(), is);
+    if (found != table.end()) return found;
+    found = std::find_if(table.begin(), next, is);
+    return found == next ? table.end() : found;
   }
 
   // What the table does not have: the object's header, and what is not
