@@ -166,8 +166,38 @@ Tracking Conntrack::TrackIcmpError(const NodePacket& packet,
                                            : FlowState::kRelated};
 }
 
+void Conntrack::Enter(const NodePacket& packet, const Tuple& tuple,
+                      uint32_t hash, const Tuple& reply, uint32_t reply_hash,
+                      int64_t now_us) {
+  Slot& slot = Take(tuple, hash, reply);
+  slot.hashes[1] = reply_hash;
+  slot.has_reply_hash = true;
+  Flow& f = slot.flow;
+  f.status = kFlowConfirmed | kFlowDestinationNat | kFlowDestinationNatDone |
+             kFlowSourceNatDone;
+  if (tuple.protocol == Protocol::kUdp) {
+    f.stream_us = now_us + kUdpStreamAfter;
+    f.expires_us = now_us + kUdpTimeout * kSecond;
+  } else {
+    const TcpResult result = TrackOpeningTcp(SegmentOf(packet), f.tcp);
+    f.expires_us = now_us + TcpTimeout(f.tcp, result) * kSecond;
+  }
+  f.source_mapped = next_mapped_++;
+  if (has_by_source_) IndexMappedSource(slot);
+  const auto number = static_cast<uint32_t>(SlotOf(slot.id));
+  MakeEntry(hash, 2 * number);
+  MakeEntry(reply_hash, 2 * number + 1);
+}
+
 Conntrack::Slot& Conntrack::Create(const Tuple& tuple, uint32_t hash,
                                    const Tuple& reply) {
+  Slot& slot = Take(tuple, hash, reply);
+  pending_.push_back(slot.id);
+  return slot;
+}
+
+Conntrack::Slot& Conntrack::Take(const Tuple& tuple, uint32_t hash,
+                                 const Tuple& reply) {
   size_t slot = slots_.size();
   if (free_.empty()) {
     slots_.emplace_back();
@@ -181,7 +211,6 @@ Conntrack::Slot& Conntrack::Create(const Tuple& tuple, uint32_t hash,
   s.flow.tuples[0] = tuple;
   s.flow.tuples[1] = reply;
   s.hashes[0] = hash;
-  pending_.push_back(id);
   return s;
 }
 

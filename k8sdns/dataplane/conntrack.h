@@ -133,6 +133,18 @@ class Conntrack {
   size_t size() const { return slots_.size() - free_.size(); }
   size_t memory_bytes() const;
 
+  // ---- for packets that open a flow ----
+
+  // Whether no entry has the tuple, not even an expired one.
+  bool IsFree(const Tuple& tuple, uint32_t hash) const {
+    return FindEntry(tuple, hash) == SlotTable::kNone;
+  }
+  // What Track(), AlterReply(), NoteMappedSource() and Confirm() come to for a
+  // UDP packet or an opening TCP segment, whose flow gets another destination
+  // and keeps its source. Both tuples are free, and not the same.
+  void Enter(const NodePacket& packet, const Tuple& tuple, uint32_t hash,
+             const Tuple& reply, uint32_t reply_hash, int64_t now_us);
+
   // ---- for NAT ----
 
   // Only before confirmation.
@@ -170,7 +182,9 @@ class Conntrack {
   };
 
   Tracking TrackIcmpError(const NodePacket& packet, int64_t now_us) const;
+  // Create() lists it as pending as well.
   Slot& Create(const Tuple& tuple, uint32_t hash, const Tuple& reply);
+  Slot& Take(const Tuple& tuple, uint32_t hash, const Tuple& reply);
   // False: the packet is not of this flow after all; kReopen through *again.
   bool TrackProtocol(FlowId id, const NodePacket& packet, Tracking tracking,
                      const ConntrackOptions& options, int64_t now_us,

@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "k8sdns/dataplane/rule_matcher.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -48,6 +49,11 @@ class Matcher : public RuleMatcher {
 
   const netfilter::Ruleset& rules() const override { return *rules_; }
   TableVerdict Run(RuleContext& context, Trace* trace) const override;
+  Residue ResidueOf(RuleContext& context) const override;
+  std::optional<Endpoint> ChooseEndpoint(const Residue& residue,
+                                         const Packet& packet,
+                                         Decisions& decisions,
+                                         uint32_t& mark) const override;
   const void* Prefetch(const Packet& packet, int step,
                        const void* cursor) const override;
 

@@ -61,8 +61,9 @@ void Reset(Outcome& outcome) {
 
 // `outcome` is as it was made.
 void Run(const NodeTables& tables, const Arrival& arrival, bool traced,
-         NodeState& state, Decisions& decisions, Outcome& outcome) {
-  PacketWalk walk(tables, state, decisions, traced, outcome);
+         NodeState& state, Decisions& decisions, Outcome& outcome,
+         OpeningCache* cache = nullptr) {
+  PacketWalk walk(tables, state, decisions, traced, outcome, cache);
   if (arrival.interface.empty()) {
     return walk.Send(arrival.packet, arrival.has_source, arrival.mark,
                      arrival.credentials ? &*arrival.credentials : nullptr);
@@ -150,7 +151,7 @@ Outcome NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
                               bool traced) {
   Outcome outcome;
   Decisions decisions(generator);
-  Run(*tables_, arrival, traced, state_, decisions, outcome);
+  Run(*tables_, arrival, traced, state_, decisions, outcome, &cache_);
   return outcome;
 }
 
@@ -158,7 +159,7 @@ void NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
                            bool traced, Outcome& outcome) {
   Reset(outcome);
   Decisions decisions(generator);
-  Run(*tables_, arrival, traced, state_, decisions, outcome);
+  Run(*tables_, arrival, traced, state_, decisions, outcome, &cache_);
 }
 
 void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,

@@ -100,6 +100,7 @@ class NodeDataplane {
  private:
   std::shared_ptr<const NodeTables> tables_;
   NodeState state_;
+  OpeningCache cache_;
 };
 
 }  // namespace k8sdns::dataplane

@@ -27,6 +27,7 @@ void PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
   if (may_be_new && matcher != nullptr) {
     // It is tracked before its nat rules are looked up.
     matcher->Prefetch(packet.header, 0, nullptr);
+    if (source_mac == nullptr && Open(packet, device, mark)) return;
   }
   Item item;
   item.transit.mark = mark;
@@ -96,8 +97,13 @@ void PacketWalk::Input(Item& item, DeviceIndex device) {
   if (item.routed_to_self && header.dst == sent_to) {
     return Deliver(item, item.route.broadcast);
   }
-  const InputRoute route =
-      node_.routing.Input(header.src, header.dst, device, item.transit.mark);
+  RouteInput(item);
+}
+
+void PacketWalk::RouteInput(Item& item) {
+  const Packet& header = item.transit.packet.header;
+  const InputRoute route = node_.routing.Input(
+      header.src, header.dst, item.transit.in_device, item.transit.mark);
   switch (route.fate) {
     case InputRoute::kDrop:
       return EndDropped(item);

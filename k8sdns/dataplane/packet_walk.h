@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "k8sdns/dataplane/opening_cache.h"
 #include "k8sdns/dataplane/outcome.h"
 #include "k8sdns/dataplane/rule_context.h"
 #include "k8sdns/dataplane/rule_matcher.h"
@@ -42,14 +43,15 @@ struct NodeTables {
 class PacketWalk {
  public:
   // All must outlive the walk. `outcome` is as it was made; without `traced`
-  // it gets no trace.
+  // it gets no trace. `cache`: of this node; nullptr: no short cuts.
   PacketWalk(const NodeTables& node, NodeState& state, Decisions& decisions,
-             bool traced, Outcome& outcome)
+             bool traced, Outcome& outcome, OpeningCache* cache = nullptr)
       : node_(node),
         state_(state),
         decisions_(decisions),
         traced_(traced),
-        outcome_(outcome) {}
+        outcome_(outcome),
+        cache_(cache) {}
 
   // A packet that comes in by a device. `source_mac`: nullptr if not known.
   void Receive(const NodePacket& packet, DeviceIndex device, uint32_t mark = 0,
@@ -80,6 +82,7 @@ class PacketWalk {
 
   // The way of a packet. Each ends with one of the End functions.
   void Input(Item& item, DeviceIndex device);
+  void RouteInput(Item& item);
   void Forward(Item& item, const InputRoute& route);
   void Deliver(Item& item, bool broadcast);
   void Output(Item& item);
@@ -114,6 +117,17 @@ class PacketWalk {
   static int FamilyOf(const Item& item) {
     return item.transit.packet.header.dst.is_v6() ? 1 : 0;
   }
+
+  // ---- packets that open a flow (opening_walk.cc) ----
+  // The whole way of a received packet, if it is of the usual kind. False:
+  // nothing was done.
+  bool Open(const NodePacket& packet, DeviceIndex device, uint32_t mark);
+  // The same from routing on, step by step. The mark is that after nat.
+  void OpenInTurn(const NodePacket& packet, DeviceIndex device, uint32_t mark,
+                  const RuleMatcher::Endpoint& endpoint);
+  const OpeningCache::Entry& Residues(const OpeningCache::Key& key);
+  RuleMatcher::Residue ResidueAt(netfilter::TableId table, netfilter::Hook hook,
+                                 const OpeningCache::Key& key);
 
   // ---- IPVS (ipvs_walk.cc) ----
   // A request at LOCAL_IN or LOCAL_OUT. False: the packet's way through this
@@ -150,6 +164,7 @@ class PacketWalk {
   Decisions& decisions_;
   const bool traced_;
   Outcome& outcome_;
+  OpeningCache* const cache_;
   bool answered_ = false;       // the answer has got through
   std::vector<Item> loopback_;  // those before next_loopback_ are done
   size_t next_loopback_ = 0;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -51,6 +52,37 @@ class RuleMatcher {
   // also a chain without rules does not.
   bool Acts(netfilter::TableId table, netfilter::Hook hook, bool traced) const {
     return ((traced ? acts_traced_ : acts_) >> Bit(table, hook) & 1) != 0;
+  }
+
+  // Speed only. What is left of a hook's rules for a packet of which only this
+  // is known: hook, table, devices, mark, protocol, the family of its addresses
+  // and what it is to conntrack. Of the context nothing else is used.
+  struct Residue {
+    enum Kind : uint8_t {
+      kAnything,
+      kAccepts,  // it passes, and nothing comes of it
+      kLooksUp,  // first of all a chain is called: see ChooseEndpoint()
+    };
+    Kind kind = kAnything;
+    const void* chain = nullptr;
+  };
+  virtual Residue ResidueOf(RuleContext& context) const {
+    (void)context;
+    return {};
+  }
+  // Speed only. If the chain of a residue of nat takes the packet to the chain
+  // of a Service: the endpoint that it chooses, with all that the rules do to
+  // `mark`. nullopt: nothing was drawn, the rules have to be run.
+  struct Endpoint {
+    IpAddress address;
+    uint16_t port;
+  };
+  virtual std::optional<Endpoint> ChooseEndpoint(const Residue& residue,
+                                                 const Packet& packet,
+                                                 Decisions& decisions,
+                                                 uint32_t& mark) const {
+    (void)residue, (void)packet, (void)decisions, (void)mark;
+    return std::nullopt;
   }
 
   // Speed only: asks memory for what the packet's rules will need. To be

@@ -23,6 +23,7 @@
 
 #include "k8sdns/dataplane/decisions.h"
 #include "k8sdns/dataplane/large_page_allocator.h"
+#include "k8sdns/dataplane/rule_matcher.h"
 #include "k8sdns/net/packet.h"
 #include "k8sdns/net/prefetch.h"
 #include "k8sdns/netfilter/ruleset.h"
@@ -43,10 +44,7 @@ class ServiceChains {
   // have the form. `index` finds the chains that it jumps to.
   uint32_t Add(const RuleIndex& index, const uint16_t* first, uint32_t rules);
 
-  struct Endpoint {
-    IpAddress address;
-    uint16_t port;
-  };
+  using Endpoint = RuleMatcher::Endpoint;
   // Whether the chain ends by DNAT for packets of this protocol; Choose() is
   // for these only.
   bool Takes(uint32_t chain, Protocol protocol) const {
