@@ -31,6 +31,24 @@ bool IpvsadmLess(const ServiceKey& a, const ServiceKey& b) {
   return a.port < b.port;
 }
 
+namespace {
+
+// A number that orders keys as IpvsadmLess() does, where it differs.
+uint64_t Rank(const ServiceKey& key) {
+  if (key.fwmark != 0) return ~uint64_t{0};
+  const uint64_t rank = static_cast<uint64_t>(key.family) << 8 |
+                        static_cast<uint64_t>(key.protocol);
+  uint64_t rest = 0;  // 48 bits
+  if (key.family == IpFamily::kIpv4) {
+    rest = uint64_t{key.address.v4()} << 16 | key.port;
+  } else {
+    for (int i = 0; i < 6; ++i) rest = rest << 8 | key.address.bytes()[i];
+  }
+  return rank << 48 | rest;
+}
+
+}  // namespace
+
 int VirtualServer::Find(const IpAddress& address, uint16_t port) const {
   for (size_t i = 0; i < real_servers.size(); ++i) {
     if (real_servers[i].port == port && real_servers[i].address == address) {
@@ -98,13 +116,20 @@ void Table::Reserve(size_t servers) {
 std::vector<const VirtualServer*> Table::List(bool sorted) const {
   std::vector<const VirtualServer*> out;
   out.reserve(size());
-  ForEach([&](const VirtualServer& server) { out.push_back(&server); });
-  const auto less = [](const VirtualServer* a, const VirtualServer* b) {
-    return IpvsadmLess(a->key, b->key);
-  };
-  if (sorted && !std::is_sorted(out.begin(), out.end(), less)) {
-    std::sort(out.begin(), out.end(), less);
+  if (!sorted) {
+    ForEach([&](const VirtualServer& server) { out.push_back(&server); });
+    return out;
   }
+  std::vector<std::pair<uint64_t, const VirtualServer*>> by_rank;
+  by_rank.reserve(size());
+  ForEach([&](const VirtualServer& server) {
+    by_rank.emplace_back(Rank(server.key), &server);
+  });
+  std::sort(by_rank.begin(), by_rank.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first
+                              : IpvsadmLess(a.second->key, b.second->key);
+  });
+  for (const auto& entry : by_rank) out.push_back(entry.second);
   return out;
 }
 

@@ -90,8 +90,11 @@ struct ServiceKey {
   friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const ServiceKey& k) {
-    return H::combine(std::move(h), k.fwmark, k.protocol, k.family, k.port,
-                      k.address);
+    // In one number what fits; the address has the family, too.
+    const uint64_t rest = uint64_t{k.fwmark} << 32 |
+                          static_cast<uint64_t>(k.protocol) << 24 |
+                          static_cast<uint64_t>(k.family) << 16 | k.port;
+    return H::combine(std::move(h), rest, k.address);
   }
 };
 

@@ -180,7 +180,8 @@ class Pool {
       blocks_.push_back(arena_->Allocate<T>(kBlock));
       used_ = 0;
     }
-    return new (blocks_.back() + used_++) T();
+    // Not T(), which would first fill it with zeros.
+    return new (blocks_.back() + used_++) T;
   }
   // `object` came from New().
   void Delete(T* object) {

@@ -34,7 +34,10 @@ inline constexpr size_t kHeadsAhead = 8;
 inline constexpr size_t kPartsAhead = 4;
 
 inline void PrefetchParts(const Service& service) {
-  PrefetchLine(service.spec.ports.data());
+  const auto* ports = reinterpret_cast<const char*>(service.spec.ports.data());
+  for (size_t at = 0; at < sizeof(ServicePort); at += 64) {
+    PrefetchLine(ports + at);
+  }
   PrefetchLine(service.spec.ip_families.data());
   PrefetchLine(service.spec.cluster_ips.data());
 }

@@ -1,6 +1,7 @@
 // What one service port wants in IPVS mode. Facts: syncProxyRules and
 // syncEndpoint in pkg/proxy/ipvs/proxier.go of Kubernetes 1.30 and 1.14.
 #include <algorithm>
+#include <utility>
 
 #include "k8sdns/proxy/ipvs_state.h"
 
@@ -31,26 +32,18 @@ KubeSet NodePortSet(Protocol protocol, bool local) {
   }
 }
 
-void SortUnique(std::vector<ipvs::RealServer>& servers) {
-  const auto less = [](const ipvs::RealServer& a, const ipvs::RealServer& b) {
-    return ipvs::IpvsadmLess(a, b);
+// Indexes into `list`: by address and port, one of each.
+void SortUnique(const EndpointList& list, std::vector<uint32_t>& indexes) {
+  const auto of = [&](uint32_t i) {
+    const EndpointInfo& e = list.endpoints[i];
+    return std::make_pair(e.address, e.port);
   };
-  if (!std::is_sorted(servers.begin(), servers.end(), less)) {
-    std::sort(servers.begin(), servers.end(), less);
-  }
-  servers.erase(
-      std::unique(servers.begin(), servers.end(),
-                  [](const ipvs::RealServer& a, const ipvs::RealServer& b) {
-                    return a.port == b.port && a.address == b.address;
-                  }),
-      servers.end());
-}
-
-void AddReal(const EndpointInfo& endpoint,
-             std::vector<ipvs::RealServer>& servers) {
-  ipvs::RealServer& real = servers.emplace_back();
-  real.address = endpoint.address;
-  real.port = endpoint.port;
+  std::sort(indexes.begin(), indexes.end(),
+            [&](uint32_t a, uint32_t b) { return of(a) < of(b); });
+  indexes.erase(
+      std::unique(indexes.begin(), indexes.end(),
+                  [&](uint32_t a, uint32_t b) { return of(a) == of(b); }),
+      indexes.end());
 }
 
 }  // namespace
@@ -83,31 +76,25 @@ void IpvsState::ReadRealServers(const IpvsService::Family& from,
   } else {
     MergeEndpoints(from.slices, info.port_name, info.protocol, traits, list_);
   }
-  reals_.cluster.clear();
-  reals_.local.clear();
-  if (!traits.internal_traffic_policy) {
-    // 1.14: all there are, or all local ones, and no fallback.
-    reals_.local_differs = info.external_policy_local;
-    for (const EndpointInfo& e : list_.endpoints) {
-      AddReal(e, reals_.cluster);
-      if (reals_.local_differs && e.local()) AddReal(e, reals_.local);
-    }
-  } else {
+  if (traits.internal_traffic_policy) {
     CategorizeEndpoints(list_, info, features, zone_hints_, node_hints_,
                         selected_);
     // Policy Local without a local endpoint falls back to all.
-    reals_.local_differs = !selected_.local.empty();
-    for (uint32_t i : selected_.cluster) {
-      AddReal(list_.endpoints[i], reals_.cluster);
-    }
-    for (uint32_t i : selected_.local) {
-      AddReal(list_.endpoints[i], reals_.local);
+    local_differs_ = !selected_.local.empty();
+  } else {
+    // 1.14: all there are, or all local ones, and no fallback.
+    selected_.cluster.clear();
+    selected_.local.clear();
+    local_differs_ = info.external_policy_local;
+    for (uint32_t i = 0; i < list_.size(); ++i) {
+      selected_.cluster.push_back(i);
+      if (list_.endpoints[i].local()) selected_.local.push_back(i);
     }
   }
   // MergeEndpointsByAddress() has sorted them.
   if (traits.endpoint_slices) return;
-  SortUnique(reals_.cluster);
-  SortUnique(reals_.local);
+  SortUnique(list_, selected_.cluster);
+  SortUnique(list_, selected_.local);
 }
 
 void IpvsState::MakeClaims(IpFamily family, IpvsPort& port) {

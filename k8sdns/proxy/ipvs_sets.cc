@@ -142,7 +142,11 @@ char* WriteMember(KubeSetType type, const KubeSetMember& member, char* out) {
 }
 
 bool CountedSet::Add(const KubeSetMember& member) {
-  return ++counts_[member] == 1;
+  // A member that is new is only written: to read its count would be to wait
+  // for the memory.
+  const auto [it, added] = counts_.try_emplace(member, 1);
+  if (!added) ++it->second;
+  return added;
 }
 
 bool CountedSet::Remove(const KubeSetMember& member) {

@@ -81,7 +81,12 @@ struct KubeSetMember {
   friend auto operator<=>(const KubeSetMember&, const KubeSetMember&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const KubeSetMember& m) {
-    return H::combine(std::move(h), m.ip, m.port, m.protocol, m.net);
+    const uint32_t rest = uint32_t{m.port} |
+                          static_cast<uint32_t>(m.protocol) << 16 |
+                          static_cast<uint32_t>(m.net.length()) << 24;
+    h = H::combine(std::move(h), m.ip, rest);
+    // Few sets have it.
+    return rest >> 24 == 0 ? std::move(h) : H::combine(std::move(h), m.net);
   }
 };
 

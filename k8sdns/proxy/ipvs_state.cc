@@ -11,15 +11,20 @@
 namespace k8sdns::proxy {
 namespace {
 
-std::string KeyText(absl::string_view namespace_, absl::string_view name) {
-  return absl::StrCat(namespace_, "/", name);
-}
-
 bool SlicesLess(const CompactSlice& a, const CompactSlice& b) {
   return a.name < b.name;
 }
 
 }  // namespace
+
+bool IpvsService::HasSlice(absl::string_view slice) const {
+  for (const Family& f : families) {
+    for (const CompactSlice& s : f.slices) {
+      if (s.name == slice) return true;
+    }
+  }
+  return false;
+}
 
 IpvsState::IpvsState(const KubeProxyConfig& c, const IpvsOptions& o)
     : config(c),
@@ -102,7 +107,7 @@ void IpvsState::Load(const Cluster& cluster) {
   services_.reserve(cluster.services().size());
   servers.Reserve(cluster.services().size());
   claimants_.reserve(cluster.services().size());
-  service_of_slice_.reserve(cluster.endpoint_slices().size());
+  slice_owners_.reserve(cluster.endpoint_slices().size());
   for (const IpFamily family : families) {
     auto& sets = by_family[static_cast<int>(family)].sets;
     for (KubeSet set : {KubeSet::kClusterIp, KubeSet::kIpvsIps}) {
@@ -131,17 +136,19 @@ void IpvsState::RebuildAll() {
   }
 }
 
-IpvsService& IpvsState::ServiceOf(const std::string& key) {
+IpvsService& IpvsState::ServiceOf(absl::string_view namespace_,
+                                  absl::string_view name) {
+  const Name key(namespace_, name);
   // A service comes right after its slices when a cluster is loaded.
-  if (last_service_ != nullptr && last_service_->key == key) {
+  if (last_service_ != nullptr && NameOf(last_service_) == key) {
     return *last_service_;
   }
-  const auto it =
-      services_.lazy_emplace(absl::string_view(key), [&](const auto& make) {
-        IpvsService* const service = service_pool_.New();
-        service->key = key;
-        make(service);
-      });
+  const auto it = services_.lazy_emplace(key, [&](const auto& make) {
+    IpvsService* const service = service_pool_.New();
+    service->namespace_.assign(namespace_.data(), namespace_.size());
+    service->name.assign(name.data(), name.size());
+    make(service);
+  });
   last_service_ = *it;
   return **it;
 }
@@ -192,18 +199,17 @@ void IpvsState::Apply(const WatchEvent& event, IpvsDelta* delta) {
 }
 
 void IpvsState::PutService(const Service& service, bool deleted) {
-  const std::string key =
-      KeyText(service.metadata.namespace_, service.metadata.name);
-  const bool watched = !deleted && IsWatched(service.metadata, traits);
-  if (!watched && !services_.contains(absl::string_view(key))) return;
-  IpvsService& state = ServiceOf(key);
+  const ObjectMeta& meta = service.metadata;
+  const bool watched = !deleted && IsWatched(meta, traits);
+  if (!watched && !IsKnown(meta.namespace_, meta.name)) return;
+  IpvsService& state = ServiceOf(meta.namespace_, meta.name);
   const ExpandOptions expand = {traits, features};
   for (IpFamily family : families) {
     IpvsService::Family& f = state.families[static_cast<int>(family)];
-    std::vector<ServicePortInfo> infos;
-    if (watched) ExpandService(service, family, expand, infos, report());
-    if (infos.size() == f.ports.size() &&
-        std::equal(infos.begin(), infos.end(), f.ports.begin(),
+    infos_.clear();
+    if (watched) ExpandService(service, family, expand, infos_, report());
+    if (infos_.size() == f.ports.size() &&
+        std::equal(infos_.begin(), infos_.end(), f.ports.begin(),
                    [](const ServicePortInfo& a, const IpvsPort* b) {
                      return a == b->info;
                    })) {
@@ -212,7 +218,7 @@ void IpvsState::PutService(const Service& service, bool deleted) {
     for (IpvsPort* port : f.ports) Leave(family, *port);
     for (IpvsPort* port : f.ports) port_pool_.Delete(port);
     f.ports.clear();
-    for (ServicePortInfo& info : infos) {
+    for (ServicePortInfo& info : infos_) {
       IpvsPort* const port = port_pool_.New();
       port->service = &state;
       port->info = std::move(info);
@@ -225,15 +231,32 @@ void IpvsState::PutService(const Service& service, bool deleted) {
   if (!watched) DropIfEmpty(state);
 }
 
-void IpvsState::RemoveSlice(IpvsService& service, const std::string& name) {
-  for (IpFamily family : families) {
+IpvsService* IpvsState::OwnerOf(const ObjectMeta& slice, size_t hash) const {
+  const auto owners = slice_owners_.find(hash);
+  if (owners == slice_owners_.end()) return nullptr;
+  for (IpvsService* service : owners->second) {
+    if (service->namespace_ == slice.namespace_ &&
+        service->HasSlice(slice.name)) {
+      return service;
+    }
+  }
+  return nullptr;
+}
+
+void IpvsState::RemoveSlice(IpvsService& service, absl::string_view name,
+                            size_t hash) {
+  const auto owners = slice_owners_.find(hash);
+  auto& of_hash = owners->second;
+  of_hash.erase(std::find(of_hash.begin(), of_hash.end(), &service));
+  if (of_hash.empty()) slice_owners_.erase(owners);
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
     TakeSlice(family, service.families[static_cast<int>(family)], name);
   }
   DropIfEmpty(service);
 }
 
 void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
-                          const std::string& name) {
+                          absl::string_view name) {
   const auto found = std::find_if(
       from.slices.begin(), from.slices.end(),
       [&](const CompactSlice& slice) { return slice.name == name; });
@@ -243,20 +266,16 @@ void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
 }
 
 void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
-  std::string slice_key =
-      KeyText(slice.metadata.namespace_, slice.metadata.name);
-  std::string service = KeyText(slice.metadata.namespace_, slice.ServiceName());
-  // Of those that are loaded, each comes once.
-  auto known =
-      journaling_ ? service_of_slice_.find(slice_key) : service_of_slice_.end();
-  const bool watched = !deleted && IsWatched(slice.metadata, traits) &&
+  const ObjectMeta& meta = slice.metadata;
+  const absl::string_view service = slice.ServiceName();
+  const bool watched = !deleted && IsWatched(meta, traits) &&
                        slice.address_type != AddressType::kFqdn;
-  if (known != service_of_slice_.end() &&
-      (!watched || known->second->key != service)) {
-    IpvsService& old = *known->second;
-    service_of_slice_.erase(known);
-    known = service_of_slice_.end();
-    RemoveSlice(old, slice.metadata.name);
+  const size_t hash = HashOf(meta);
+  // Of those that are loaded, each comes once.
+  IpvsService* owner = journaling_ ? OwnerOf(meta, hash) : nullptr;
+  if (owner != nullptr && (!watched || owner->name != service)) {
+    RemoveSlice(*owner, meta.name, hash);
+    owner = nullptr;
   }
   if (!watched) return;
   const IpFamily family = slice.address_type == AddressType::kIpv4
@@ -265,9 +284,9 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
   EndpointReader reader = Reader(family);
   if (!journaling_) reader.arena = &arena_;
   if (!reader.ReadSlice(slice, compact_)) return;
-  IpvsService& state = ServiceOf(service);
-  if (known == service_of_slice_.end()) {
-    service_of_slice_.emplace(std::move(slice_key), &state);
+  IpvsService& state = ServiceOf(meta.namespace_, service);
+  if (owner == nullptr) {
+    slice_owners_[hash].push_back(&state);
   } else if (families.size() > 1) {
     // The API forbids it, but a new object of the same name may be of the
     // other family.
@@ -289,11 +308,10 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
 }
 
 void IpvsState::PutEndpoints(const Endpoints& endpoints, bool deleted) {
-  const std::string key =
-      KeyText(endpoints.metadata.namespace_, endpoints.metadata.name);
-  const bool watched = !deleted && IsWatched(endpoints.metadata, traits);
-  if (!watched && !services_.contains(absl::string_view(key))) return;
-  IpvsService& service = ServiceOf(key);
+  const ObjectMeta& meta = endpoints.metadata;
+  const bool watched = !deleted && IsWatched(meta, traits);
+  if (!watched && !IsKnown(meta.namespace_, meta.name)) return;
+  IpvsService& service = ServiceOf(meta.namespace_, meta.name);
   for (IpFamily family : families) {
     IpvsService::Family& f = service.families[static_cast<int>(family)];
     std::vector<CompactSlice> subsets;
@@ -431,10 +449,16 @@ void IpvsState::Program(const Claimant& owner,
       port.info.session_affinity
           ? static_cast<uint32_t>(port.info.affinity_seconds)
           : 0;
-  const bool local = port.claims[owner.claim].local && reals_.local_differs;
-  const std::vector<ipvs::RealServer>& reals =
-      local ? reals_.local : reals_.cluster;
-  server.real_servers.assign(reals.begin(), reals.end());
+  const bool local = port.claims[owner.claim].local && local_differs_;
+  const std::vector<uint32_t>& reals =
+      local ? selected_.local : selected_.cluster;
+  server.real_servers.resize(reals.size());
+  for (size_t i = 0; i < reals.size(); ++i) {
+    const EndpointInfo& endpoint = list_.endpoints[reals[i]];
+    ipvs::RealServer& real = server.real_servers[i];  // else all defaults
+    real.address = endpoint.address;
+    real.port = endpoint.port;
+  }
 }
 
 void IpvsState::WantedChanged(IpFamily family, KubeSet set) {

@@ -53,22 +53,18 @@ struct IpvsPort {
   std::vector<KubeSetMember> loopback;
 };
 
-// The real servers of one port, sorted by address and port. They are read anew
-// for each change: what is kept are the slices, and the virtual servers.
-struct IpvsRealServers {
-  std::vector<ipvs::RealServer> cluster;
-  std::vector<ipvs::RealServer> local;
-  bool local_differs = false;  // else `local` is empty and `cluster` is meant
-};
-
 // A Service with its endpoint objects, by family.
 struct IpvsService {
   struct Family {
     absl::InlinedVector<IpvsPort*, 1> ports;
     absl::InlinedVector<CompactSlice, 1> slices;  // by name
   };
-  std::string key;  // "namespace/name"
+  std::string namespace_;
+  std::string name;
   std::array<Family, 2> families;
+
+  // Of either family.
+  bool HasSlice(absl::string_view slice) const;
 };
 
 // What was there before the change.
@@ -128,16 +124,25 @@ class IpvsState {
   void PutService(const Service& service, bool deleted);
   void PutSlice(const EndpointSlice& slice, bool deleted);
   void PutEndpoints(const Endpoints& endpoints, bool deleted);
-  void RemoveSlice(IpvsService& service, const std::string& name);
+  // The service that has this slice, or null. `hash` is HashOf(meta).
+  IpvsService* OwnerOf(const ObjectMeta& slice, size_t hash) const;
+  void RemoveSlice(IpvsService& service, absl::string_view name, size_t hash);
   void TakeSlice(IpFamily family, IpvsService::Family& from,
-                 const std::string& name);
-  IpvsService& ServiceOf(const std::string& key);
+                 absl::string_view name);
+  static size_t HashOf(const ObjectMeta& meta) {
+    return absl::HashOf(absl::string_view(meta.namespace_),
+                        absl::string_view(meta.name));
+  }
+  bool IsKnown(absl::string_view namespace_, absl::string_view name) const {
+    return services_.contains(Name(namespace_, name));
+  }
+  IpvsService& ServiceOf(absl::string_view namespace_, absl::string_view name);
   void DropIfEmpty(IpvsService& service);
 
   // ---- of one port ----
-  // Fills port.loopback and reals_.
+  // Fills port.loopback, and what ReadRealServers() fills.
   void ReadEndpoints(const IpvsService::Family& from, IpvsPort& port);
-  // Fills reals_ alone.
+  // Fills list_, selected_ and local_differs_.
   void ReadRealServers(const IpvsService::Family& from, const IpvsPort& port);
   void MakeClaims(IpFamily family, IpvsPort& port);
   void ClaimNodePort(const FamilyState& state, IpvsPort& port);
@@ -151,8 +156,8 @@ class IpvsState {
 
   void Claim(IpvsPort& port, uint32_t claim);
   void Unclaim(IpvsPort& port, uint32_t claim);
-  // Writes what the claimants of `key` want into `servers`. reals_ must be
-  // those of the last claimant.
+  // Writes what the claimants of `key` want into `servers`. ReadRealServers()
+  // was called last for the last claimant.
   void Settle(const ipvs::ServiceKey& key, const Claimants& claimants);
   void Program(const Claimant& owner, ipvs::VirtualServer& server) const;
   void AddMember(IpFamily family, KubeSet set, const KubeSetMember& member);
@@ -170,20 +175,22 @@ class IpvsState {
   std::vector<IpPrefix> excluded_;
   HintSets zone_hints_;
   HintSets node_hints_;
-  struct KeyHash {
+  // Services by name.
+  using Name = std::pair<absl::string_view, absl::string_view>;
+  static Name NameOf(const Name& name) { return name; }
+  static Name NameOf(const IpvsService* s) { return {s->namespace_, s->name}; }
+  struct NameHash {
     using is_transparent = void;
-    size_t operator()(absl::string_view key) const { return absl::HashOf(key); }
-    size_t operator()(const IpvsService* s) const {
-      return absl::HashOf(absl::string_view(s->key));
+    template <typename T>
+    size_t operator()(const T& key) const {
+      return absl::HashOf(NameOf(key));
     }
   };
-  struct KeyEq {
+  struct NameEq {
     using is_transparent = void;
-    static absl::string_view Key(absl::string_view key) { return key; }
-    static absl::string_view Key(const IpvsService* s) { return s->key; }
     template <typename A, typename B>
     bool operator()(const A& a, const B& b) const {
-      return Key(a) == Key(b);
+      return NameOf(a) == NameOf(b);
     }
   };
 
@@ -191,18 +198,24 @@ class IpvsState {
   Arena arena_;
   Pool<IpvsService> service_pool_{&arena_};
   Pool<IpvsPort> port_pool_{&arena_};
-  absl::flat_hash_set<IpvsService*, KeyHash, KeyEq> services_;
+  absl::flat_hash_set<IpvsService*, NameHash, NameEq> services_;
   IpvsService* last_service_ = nullptr;  // what ServiceOf() found; may be null
-  // The service of each slice: its label may change.
-  absl::flat_hash_map<std::string, IpvsService*> service_of_slice_;
+  // The services of the slices with a name of this hash, to notice that a slice
+  // changed its service.
+  absl::flat_hash_map<size_t, absl::InlinedVector<IpvsService*, 1>>
+      slice_owners_;
   absl::flat_hash_map<ipvs::ServiceKey, Claimants> claimants_;
   IpvsJournal journal_;
   bool journaling_ = false;
-  // Scratch memory.
+  // The endpoints of one port, and which of them are its real servers, in the
+  // order of addresses and ports. They are read anew for each change: what is
+  // kept are the slices, and the virtual servers.
   EndpointList list_;
   SelectedEndpoints selected_;
-  IpvsRealServers reals_;
+  bool local_differs_ = false;  // else policy Local means all of them, too
+  // Scratch memory.
   CompactSlice compact_;
+  std::vector<ServicePortInfo> infos_;
 };
 
 }  // namespace k8sdns::proxy

@@ -262,8 +262,7 @@ void ExpandService(const Service& service, IpFamily family,
     return;
   }
 
-  const ServicePortInfo base =
-      ReadService(service, family, *ip, options, report);
+  ServicePortInfo base = ReadService(service, family, *ip, options, report);
   const size_t first = ports.size();
   for (size_t i = 0; i < spec.ports.size(); ++i) {
     const ServicePort& port = spec.ports[i];
@@ -282,7 +281,8 @@ void ExpandService(const Service& service, IpFamily family,
       }
     }
     if (info == nullptr) {
-      info = &ports.emplace_back(base);
+      const bool last = i + 1 == spec.ports.size();
+      info = &ports.emplace_back(last ? std::move(base) : base);
       const bool colon =
           !port.name.empty() || options.traits.colon_of_unnamed_port;
       info->name =
