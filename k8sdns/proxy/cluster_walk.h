@@ -34,9 +34,10 @@ inline constexpr size_t kHeadsAhead = 8;
 inline constexpr size_t kPartsAhead = 4;
 
 inline void PrefetchParts(const Service& service) {
-  const auto* ports = reinterpret_cast<const char*>(service.spec.ports.data());
-  for (size_t at = 0; at < sizeof(ServicePort); at += 64) {
-    PrefetchLine(ports + at);
+  if (!service.spec.ports.empty()) {
+    // Longer than a line; of its end the port number is read.
+    PrefetchLine(&service.spec.ports[0]);
+    PrefetchLine(&service.spec.ports[0].port);
   }
   PrefetchLine(service.spec.ip_families.data());
   PrefetchLine(service.spec.cluster_ips.data());
