@@ -689,31 +689,18 @@ std::optional<RuleMatcher::Endpoint> Matcher::ChooseEndpoint(
   return services.Choose(service, packet, decisions, mark);
 }
 
-// Follows the largest chain of the nat table (KUBE-SERVICES) for a packet: the
-// entry of its key, then the rules of the chain that it jumps to.
-const void* Matcher::Prefetch(const Packet& packet, int step,
-                              const void* /*cursor*/) const {
+void Matcher::Prefetch(const Packet& packet, int step) const {
   const RuleIndex* index =
       indexes_[static_cast<int>(netfilter::TableId::kNat)].get();
-  if (step > 1 || index == nullptr || index->largest() == nullptr) {
-    return nullptr;
-  }
+  if (index == nullptr || index->largest() == nullptr) return;
   const RuleIndex::Chain& services = *index->largest();
   const PacketKey key(packet);
-  if (step == 0) {
-    index->Prefetch(services, key);
-    return nullptr;
-  }
+  if (step == 0) return index->Prefetch(services, key);
   const RuleIndex::Slot* slot = index->Find(services, key);
-  if (slot == nullptr || !slot->decided) return nullptr;
-  if (slot->jump.service != RuleIndex::kNone) {
+  if (slot != nullptr && slot->decided &&
+      slot->jump.service != RuleIndex::kNone) {
     index->services().Prefetch(slot->jump.service);
-    return nullptr;
   }
-  const uint16_t* halves = index->halves(slot->jump.offset);
-  PrefetchLine(halves);
-  dataplane::Prefetch(halves, slot->jump.rules);
-  return nullptr;
 }
 
 size_t Matcher::memory_bytes() const {

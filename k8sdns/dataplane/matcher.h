@@ -54,8 +54,7 @@ class Matcher : public RuleMatcher {
                                          const Packet& packet,
                                          Decisions& decisions,
                                          uint32_t& mark) const override;
-  const void* Prefetch(const Packet& packet, int step,
-                       const void* cursor) const override;
+  void Prefetch(const Packet& packet, int step) const override;
 
   // Heap memory of the index, without the rules.
   size_t memory_bytes() const;

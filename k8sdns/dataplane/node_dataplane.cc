@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "k8sdns/net/prefetch.h"
+
 namespace k8sdns::dataplane {
 namespace {
 
@@ -57,6 +59,13 @@ void Reset(Outcome& outcome) {
   outcome.send_error.clear();
   outcome.sent_source.reset();
   outcome.trace.clear();
+}
+
+// A packet that may open a flow is tracked before its nat rules are looked up.
+void PrefetchRules(const NodeTables& tables, const Packet& header) {
+  if (header.protocol == Protocol::kTcp && !OpensTcp(header.tcp_flags)) return;
+  const auto& matcher = tables.matchers[header.dst.is_v6() ? 1 : 0];
+  if (matcher != nullptr) matcher->Prefetch(header, 0);
 }
 
 // `outcome` is as it was made.
@@ -128,6 +137,7 @@ void NodeDataplane::ReloadRules(IpSets sets) {
 std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
                                          bool traced) const {
   std::vector<Branch> branches;
+  PrefetchRules(*tables_, arrival.packet.header);
   Decisions decisions;
   double seen = 0;
   do {
@@ -150,6 +160,7 @@ std::vector<Branch> NodeDataplane::Match(const Arrival& arrival,
 Outcome NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
                               bool traced) {
   Outcome outcome;
+  PrefetchRules(*tables_, arrival.packet.header);
   Decisions decisions(generator);
   Run(*tables_, arrival, traced, state_, decisions, outcome, &cache_);
   return outcome;
@@ -158,6 +169,7 @@ Outcome NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
 void NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
                            bool traced, Outcome& outcome) {
   Reset(outcome);
+  PrefetchRules(*tables_, arrival.packet.header);
   Decisions decisions(generator);
   Run(*tables_, arrival, traced, state_, decisions, outcome, &cache_);
 }
@@ -165,27 +177,31 @@ void NodeDataplane::Sample(const Arrival& arrival, absl::BitGenRef generator,
 void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,
                                 absl::BitGenRef generator,
                                 std::span<Outcome> outcomes) {
-  // Enough to hide a memory access behind the others'; few enough to stay in
-  // the first cache.
-  constexpr size_t kAtOnce = 32;
-  const void* cursors[kAtOnce];
-  for (size_t begin = 0; begin < arrivals.size(); begin += kAtOnce) {
-    const size_t n = std::min(kAtOnce, arrivals.size() - begin);
-    std::fill(cursors, cursors + n, nullptr);
-    for (int step = 0; step < RuleMatcher::kPrefetchSteps; ++step) {
-      for (size_t i = 0; i < n; ++i) {
-        const Packet& header = arrivals[begin + i].packet.header;
-        if (step == 0) {
-          state_.conntrack.Prefetch(Tuple::Of(header).Hash());
-        }
-        const auto& matcher = tables_->matchers[header.dst.is_v6() ? 1 : 0];
-        if (matcher == nullptr) continue;
-        cursors[i] = matcher->Prefetch(header, step, cursors[i]);
+  // While a packet runs, memory fetches what those behind it need: so many
+  // packets hide an access, few enough to stay in the first cache.
+  constexpr size_t kAhead = 8;
+  const size_t n = arrivals.size();
+  const auto prefetch = [&](size_t i, int step) {
+    const Packet& header = arrivals[i].packet.header;
+    if (step == 0) state_.conntrack.Prefetch(Tuple::Of(header).Hash());
+    const auto& matcher = tables_->matchers[header.dst.is_v6() ? 1 : 0];
+    if (matcher != nullptr) matcher->Prefetch(header, step);
+  };
+  for (size_t i = 0; i < n + 2 * kAhead; ++i) {
+    if (i + kAhead < n) {
+      const auto* next = reinterpret_cast<const char*>(&arrivals[i + kAhead]);
+      for (size_t at = 0; at < sizeof(Arrival); at += 64) {
+        PrefetchLine(next + at);
       }
     }
-    for (size_t i = begin; i < begin + n; ++i) {
-      Sample(arrivals[i], generator, /*traced=*/false, outcomes[i]);
-    }
+    if (i < n) prefetch(i, 0);
+    if (i >= kAhead && i < n + kAhead) prefetch(i - kAhead, 1);
+    if (i < 2 * kAhead) continue;
+    Outcome& outcome = outcomes[i - 2 * kAhead];
+    Reset(outcome);
+    Decisions decisions(generator);
+    Run(*tables_, arrivals[i - 2 * kAhead], /*traced=*/false, state_, decisions,
+        outcome, &cache_);
   }
 }
 

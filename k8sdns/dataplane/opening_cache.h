@@ -27,7 +27,15 @@ class OpeningCache {
     Protocol protocol = Protocol::kAny;
     bool v6 = false;
 
-    friend bool operator==(const Key&, const Key&) = default;
+    // All of them but the mark.
+    uint64_t Rest() const {
+      return static_cast<uint64_t>(in) << 32 |
+             static_cast<uint64_t>(out) << 16 |
+             static_cast<uint64_t>(protocol) << 1 | static_cast<uint64_t>(v6);
+    }
+    friend bool operator==(const Key& a, const Key& b) {
+      return a.mark == b.mark && a.Rest() == b.Rest();
+    }
   };
   struct Entry {
     Key key;  // kAny: nothing is known yet
@@ -39,10 +47,9 @@ class OpeningCache {
 
   // The place of a key. It may hold another.
   Entry& At(const Key& key) {
-    uint32_t h =
-        key.mark ^ uint32_t { key.in } << 20 ^ uint32_t { key.out } << 8;
-    h ^= static_cast<uint32_t>(key.protocol) << 1 ^ uint32_t { key.v6 };
-    return entries_[h * 0x9e3779b1 >> (32 - kBits)];
+    const uint64_t mark = key.mark;
+    const uint64_t h = (key.Rest() ^ mark << 12) * 0x9e3779b97f4a7c15;
+    return entries_[h >> (64 - kBits)];
   }
 
  private:

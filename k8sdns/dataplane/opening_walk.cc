@@ -33,9 +33,8 @@ RuleMatcher::Residue PacketWalk::ResidueAt(TableId table, Hook hook,
   return matcher.ResidueOf(context);
 }
 
-const OpeningCache::Entry& PacketWalk::Residues(const OpeningCache::Key& key) {
-  OpeningCache::Entry& entry = cache_->At(key);
-  if (entry.key == key) return entry;
+void PacketWalk::FindResidues(const OpeningCache::Key& key,
+                              OpeningCache::Entry& entry) {
   const auto accepts = [&](TableId table, Hook hook) {
     return ResidueAt(table, hook, key).kind == RuleMatcher::Residue::kAccepts;
   };
@@ -43,20 +42,19 @@ const OpeningCache::Entry& PacketWalk::Residues(const OpeningCache::Key& key) {
   entry.nat = {};
   entry.runs = node_.rules[key.v6]->family() !=
                (key.v6 ? IpFamily::kIpv6 : IpFamily::kIpv4);
-  if (entry.runs) return entry;
+  if (entry.runs) return;
   if (key.out != kNoDevice) {
     entry.runs = !accepts(TableId::kMangle, Hook::kForward) ||
                  !accepts(TableId::kFilter, Hook::kForward) ||
                  !accepts(TableId::kSecurity, Hook::kForward) ||
                  !accepts(TableId::kMangle, Hook::kPostrouting) ||
                  !accepts(TableId::kNat, Hook::kPostrouting);
-    return entry;
+    return;
   }
   entry.nat = ResidueAt(TableId::kNat, Hook::kPrerouting, key);
   entry.runs = !accepts(TableId::kRaw, Hook::kPrerouting) ||
                !accepts(TableId::kMangle, Hook::kPrerouting) ||
                entry.nat.kind != RuleMatcher::Residue::kLooksUp;
-  return entry;
 }
 
 bool PacketWalk::Open(const NodePacket& packet, DeviceIndex device,
@@ -94,19 +92,25 @@ bool PacketWalk::Open(const NodePacket& packet, DeviceIndex device,
       header.ttl > 1 &&
       (reply.src != header.dst || reply.src_port != header.dst_port) &&
       !(reply == tuple) && conntrack.IsFree(reply, reply_hash);
-  InputRoute route;
+  DeviceIndex out = kNoDevice;
   if (plain) {
-    route = node_.routing.Input(header.src, reply.src, device, mark);
+    out = node_.routing.ForwardsPlainly(header.src, reply.src, device);
+    if (out == kNoDevice) {
+      const InputRoute route =
+          node_.routing.Input(header.src, reply.src, device, mark);
+      const bool onward =
+          route.fate == InputRoute::kForward && route.device != device;
+      if (onward) out = route.device;
+    }
   }
-  if (route.fate != InputRoute::kForward || route.device == device ||
-      route.device == kLoopback ||
-      Residues({mark, device, route.device, header.protocol, v6}).runs) {
+  if (out == kNoDevice || out == kLoopback ||
+      Residues({mark, device, out, header.protocol, v6}).runs) {
     OpenInTurn(packet, device, mark, *endpoint);
     return true;
   }
   conntrack.Enter(packet, tuple, hash, reply, reply_hash, state_.now_us);
   outcome_.verdict.kind = Verdict::kAccept;
-  outcome_.out = node_.routing.device(route.device).name;
+  outcome_.out = node_.routing.device(out).name;
   outcome_.packet = packet;
   outcome_.packet.header.dst = reply.src;
   outcome_.packet.header.dst_port = reply.src_port;

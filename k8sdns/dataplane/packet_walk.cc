@@ -20,15 +20,7 @@ constexpr uint8_t kIcmp6TimeExceeded = 3;
 
 void PacketWalk::Receive(const NodePacket& packet, DeviceIndex device,
                          uint32_t mark, const MacAddress* source_mac) {
-  const bool may_be_new = packet.header.protocol != Protocol::kTcp ||
-                          OpensTcp(packet.header.tcp_flags);
-  const RuleMatcher* matcher =
-      node_.matchers[packet.header.dst.is_v6() ? 1 : 0].get();
-  if (may_be_new && matcher != nullptr) {
-    // It is tracked before its nat rules are looked up.
-    matcher->Prefetch(packet.header, 0, nullptr);
-    if (source_mac == nullptr && Open(packet, device, mark)) return;
-  }
+  if (source_mac == nullptr && Open(packet, device, mark)) return;
   Item item;
   item.transit.mark = mark;
   item.transit.source_mac = source_mac;

@@ -125,7 +125,12 @@ class PacketWalk {
   // The same from routing on, step by step. The mark is that after nat.
   void OpenInTurn(const NodePacket& packet, DeviceIndex device, uint32_t mark,
                   const RuleMatcher::Endpoint& endpoint);
-  const OpeningCache::Entry& Residues(const OpeningCache::Key& key);
+  const OpeningCache::Entry& Residues(const OpeningCache::Key& key) {
+    OpeningCache::Entry& entry = cache_->At(key);
+    if (!(entry.key == key)) FindResidues(key, entry);
+    return entry;
+  }
+  void FindResidues(const OpeningCache::Key& key, OpeningCache::Entry& entry);
   RuleMatcher::Residue ResidueAt(netfilter::TableId table, netfilter::Hook hook,
                                  const OpeningCache::Key& key);
 

@@ -137,6 +137,12 @@ class Routing {
   InputRoute Input(const IpAddress& source, const IpAddress& destination,
                    DeviceIndex device, uint32_t mark) const;
 
+  // Speed only: where Input() forwards a packet, if that is another device and
+  // nothing about the packet is unusual; else kNoDevice, ask Input().
+  DeviceIndex ForwardsPlainly(const IpAddress& source,
+                              const IpAddress& destination,
+                              DeviceIndex device) const;
+
   // Whether the address is the node's own (any device, up or not).
   bool IsLocal(const IpAddress& address) const;
   // As inet_addr_type(): by the local table alone. With a device, the
@@ -195,6 +201,8 @@ class Routing {
   };
   static constexpr uint32_t kNoRoute = ~uint32_t{0};
   static void IndexRoutes4(RouteTable& table);
+  void IndexPlain4();
+  DeviceIndex PlainDevice4(uint32_t address) const;
   static void IndexRoutes6(RouteTable& table);
   FibResult LookupByRules(const RouteKey& key) const;
   bool IsOwn(const IpAddress& address) const;
@@ -202,6 +210,10 @@ class Routing {
   std::map<uint32_t, RouteTable> tables_[2];
   // Those of the default rules, of IPv4; nullptr: there is none.
   const RouteTable* default_tables4_[3] = {nullptr, nullptr, nullptr};
+  // IPv4, the default rules alone: unicast addresses from plain_starts_[i] on,
+  // up to the next, are reached by plain_devices_[i]; kNoDevice for all others.
+  std::vector<uint32_t> plain_starts_;
+  std::vector<DeviceIndex> plain_devices_;
   absl::flat_hash_set<IpAddress> own_;  // the addresses of all devices
   bool forwarding6_ = true;
 };

@@ -94,6 +94,7 @@ Routing::Routing(const NodeConfig& node) {
                    [](const PolicyRule& a, const PolicyRule& b) {
                      return a.priority < b.priority;
                    });
+  if (!custom_rules_) IndexPlain4();
 }
 
 void Routing::AddDevices(const NodeConfig& node) {
@@ -361,6 +362,56 @@ const FibRoute* Routing::LookupTable(uint32_t table,
     }
   }
   return nullptr;
+}
+
+void Routing::IndexPlain4() {
+  constexpr uint32_t kNet0End = uint32_t{1} << 24;
+  constexpr uint32_t kLoopbackNet = uint32_t{127} << 24;
+  constexpr uint32_t kMulticast = uint32_t{224} << 24;
+  std::vector<uint32_t> starts = {0, kNet0End, kLoopbackNet,
+                                  kLoopbackNet + kNet0End, kMulticast};
+  for (const RouteTable* table : default_tables4_) {
+    if (table == nullptr) continue;
+    starts.insert(starts.end(), table->starts.begin(), table->starts.end());
+  }
+  std::sort(starts.begin(), starts.end());
+  for (uint32_t start : starts) {
+    RouteKey key;
+    key.destination = IpAddress::V4(start);
+    const FibResult found = Lookup(key);
+    const bool plain = start >= kNet0End && start < kMulticast &&
+                       start >> 24 != kLoopbackNet >> 24 &&
+                       found.error == RouteError::kNone &&
+                       found.route->type == RouteType::kUnicast;
+    const DeviceIndex device = plain ? found.route->device : kNoDevice;
+    if (!plain_devices_.empty() && plain_devices_.back() == device) continue;
+    plain_starts_.push_back(start);
+    plain_devices_.push_back(device);
+  }
+}
+
+DeviceIndex Routing::PlainDevice4(uint32_t address) const {
+  size_t at = 0;
+  for (size_t n = plain_starts_.size(); n > 1;) {
+    const size_t half = n / 2;
+    at = plain_starts_[at + half] <= address ? at + half : at;
+    n -= half;
+  }
+  return plain_devices_[at];
+}
+
+DeviceIndex Routing::ForwardsPlainly(const IpAddress& source,
+                                     const IpAddress& destination,
+                                     DeviceIndex index) const {
+  const Device& device = devices_[index];
+  if (plain_starts_.empty() || destination.is_v6() || source.is_v6() ||
+      !device.forwarding || device.rp_filter != 0) {
+    return kNoDevice;
+  }
+  const DeviceIndex out = PlainDevice4(destination.v4());
+  // A source that is reached by a unicast route is not the node's own.
+  if (out == index || PlainDevice4(source.v4()) == kNoDevice) return kNoDevice;
+  return out;
 }
 
 const FibRoute* Routing::RouteTable::Find4(uint32_t destination) const {

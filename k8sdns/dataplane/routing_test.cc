@@ -34,6 +34,52 @@ Route To(const IpPrefix& prefix, const std::string& device, uint32_t metric) {
   return route;
 }
 
+// Whatever ForwardsPlainly() knows, Input() says as well.
+TEST(Routing, PlainForwardingIsForwarding) {
+  std::mt19937 random(8);
+  size_t known = 0;
+  for (int world = 0; world < 100; ++world) {
+    NodeConfig node;
+    node.interfaces.push_back({"a", {*IpPrefix::Parse("16.0.0.1/30")}});
+    node.interfaces.push_back({"b", {*IpPrefix::Parse("240.0.0.1/4")}});
+    node.interfaces.push_back({"c", {}});
+    const auto address = [&] {
+      if (random() % 8 == 0) return IpAddress::V4(~uint32_t{0});
+      constexpr uint32_t kTops[] = {0, 1, 16, 126, 127, 128, 223, 224, 255};
+      return IpAddress::V4(kTops[random() % 9] << 24 | random() % 8);
+    };
+    for (uint32_t i = random() % 12; i > 0; --i) {
+      Route route = To(IpPrefix(address(), static_cast<int>(random() % 3 == 0
+                                                                ? random() % 33
+                                                                : random() % 9))
+                           .Masked(),
+                       random() % 2 ? "b" : "c", 1);
+      constexpr RouteType kTypes[] = {RouteType::kUnicast, RouteType::kUnicast,
+                                      RouteType::kThrow, RouteType::kBlackhole};
+      route.type = kTypes[random() % 4];
+      if (random() % 3 == 0) route.table = kTableDefault;
+      node.routes.push_back(route);
+    }
+    if (random() % 8 == 0) node.sysctls["net.ipv4.conf.all.rp_filter"] = 1;
+    if (random() % 8 == 0) node.sysctls["net.ipv4.conf.all.forwarding"] = 0;
+    const Routing routing(node);
+    for (int i = 0; i < 400; ++i) {
+      const IpAddress from = address();
+      const IpAddress to = address();
+      const auto in = static_cast<DeviceIndex>(2 + random() % 3);
+      const DeviceIndex out = routing.ForwardsPlainly(from, to, in);
+      if (out == kNoDevice) continue;
+      ++known;
+      const InputRoute route = routing.Input(from, to, in, random() % 2);
+      ASSERT_EQ(route.fate, InputRoute::kForward)
+          << from.ToString() << " " << to.ToString();
+      ASSERT_EQ(route.device, out);
+      ASSERT_NE(out, in);
+    }
+  }
+  EXPECT_GT(known, 500u);
+}
+
 // Tables are searched by ranges of addresses: prefixes that hold each other,
 // touch each other, begin or end where others do, at both ends of the space.
 TEST(Routing, FindsTheLongestPrefix) {

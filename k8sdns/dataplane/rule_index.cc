@@ -272,6 +272,7 @@ void RuleIndex::Fill(const std::vector<Plan>& plans) {
   if (plans.empty()) return;
   slots_.resize(std::bit_ceil(2 * keyed + 1));
   slot_mask_ = slots_.size() - 1;
+  likely_.resize(slots_.size(), kNone);
   residue_.reserve(residue + plans.size());
   for (const Plan& plan : plans) {
     Chain& chain = *plan.chain;
@@ -320,6 +321,7 @@ void RuleIndex::Insert(const Plan& plan, uint32_t number) {
   slot.protocol = fields.protocol;
   slot.port = fields.port;
   slot.address = plan.shape & kBySource ? fields.src : fields.dst;
+  if (to->service != kNone) likely_[hash & slot_mask_] = to->service;
 }
 
 size_t RuleIndex::memory_bytes() const {
@@ -327,6 +329,7 @@ size_t RuleIndex::memory_bytes() const {
          lookups_.capacity() * sizeof(Lookup) +
          residue_.capacity() * sizeof(Residue) +
          slots_.capacity() * sizeof(Slot) +
+         likely_.capacity() * sizeof(likely_[0]) +
          more_.capacity() * sizeof(Candidate);
 }
 

@@ -85,14 +85,10 @@ class RuleMatcher {
     return std::nullopt;
   }
 
-  // Speed only: asks memory for what the packet's rules will need. To be
-  // called with step 0, 1, ... in turn, other packets' between them; the
-  // cursor is what the step before returned.
-  static constexpr int kPrefetchSteps = 4;
-  virtual const void* Prefetch(const Packet& packet, int step,
-                               const void* cursor) const {
-    (void)packet, (void)step, (void)cursor;
-    return nullptr;
+  // Speed only: asks memory for what the packet's rules will need. The second
+  // step, after other packets' first ones, is sure where the first guesses.
+  virtual void Prefetch(const Packet& packet, int step) const {
+    (void)packet, (void)step;
   }
 
  protected:
