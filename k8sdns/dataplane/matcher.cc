@@ -689,13 +689,15 @@ std::optional<RuleMatcher::Endpoint> Matcher::ChooseEndpoint(
   return services.Choose(service, packet, decisions, mark);
 }
 
-void Matcher::Prefetch(const Packet& packet, int step) const {
+void Matcher::Prefetch(const Packet& packet, Ahead step) const {
   const RuleIndex* index =
       indexes_[static_cast<int>(netfilter::TableId::kNat)].get();
   if (index == nullptr || index->largest() == nullptr) return;
   const RuleIndex::Chain& services = *index->largest();
   const PacketKey key(packet);
-  if (step == 0) return index->Prefetch(services, key);
+  if (step != Ahead::kSecond) {
+    return index->Prefetch(services, key, step == Ahead::kGuess);
+  }
   const RuleIndex::Slot* slot = index->Find(services, key);
   if (slot != nullptr && slot->decided &&
       slot->jump.service != RuleIndex::kNone) {

@@ -54,7 +54,7 @@ class Matcher : public RuleMatcher {
                                          const Packet& packet,
                                          Decisions& decisions,
                                          uint32_t& mark) const override;
-  void Prefetch(const Packet& packet, int step) const override;
+  void Prefetch(const Packet& packet, Ahead step) const override;
 
   // Heap memory of the index, without the rules.
   size_t memory_bytes() const;

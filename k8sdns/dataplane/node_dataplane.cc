@@ -65,7 +65,7 @@ void Reset(Outcome& outcome) {
 void PrefetchRules(const NodeTables& tables, const Packet& header) {
   if (header.protocol == Protocol::kTcp && !OpensTcp(header.tcp_flags)) return;
   const auto& matcher = tables.matchers[header.dst.is_v6() ? 1 : 0];
-  if (matcher != nullptr) matcher->Prefetch(header, 0);
+  if (matcher != nullptr) matcher->Prefetch(header, RuleMatcher::Ahead::kGuess);
 }
 
 // `outcome` is as it was made.
@@ -181,9 +181,11 @@ void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,
   // packets hide an access, few enough to stay in the first cache.
   constexpr size_t kAhead = 8;
   const size_t n = arrivals.size();
-  const auto prefetch = [&](size_t i, int step) {
+  const auto prefetch = [&](size_t i, RuleMatcher::Ahead step) {
     const Packet& header = arrivals[i].packet.header;
-    if (step == 0) state_.conntrack.Prefetch(Tuple::Of(header).Hash());
+    if (step == RuleMatcher::Ahead::kFirst) {
+      state_.conntrack.Prefetch(Tuple::Of(header).Hash());
+    }
     const auto& matcher = tables_->matchers[header.dst.is_v6() ? 1 : 0];
     if (matcher != nullptr) matcher->Prefetch(header, step);
   };
@@ -194,8 +196,10 @@ void NodeDataplane::SampleBatch(std::span<const Arrival> arrivals,
         PrefetchLine(next + at);
       }
     }
-    if (i < n) prefetch(i, 0);
-    if (i >= kAhead && i < n + kAhead) prefetch(i - kAhead, 1);
+    if (i < n) prefetch(i, RuleMatcher::Ahead::kFirst);
+    if (i >= kAhead && i < n + kAhead) {
+      prefetch(i - kAhead, RuleMatcher::Ahead::kSecond);
+    }
     if (i < 2 * kAhead) continue;
     Outcome& outcome = outcomes[i - 2 * kAhead];
     Reset(outcome);

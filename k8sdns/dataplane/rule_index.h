@@ -182,13 +182,13 @@ class RuleIndex {
   const Candidate* Next(const Candidate& candidate) const {
     return candidate.next == kNone ? nullptr : &more_[candidate.next];
   }
-  // Asks for the slot that Find() will look at, and at the same time for what
-  // Choose() needs of the Service that most likely is there.
-  void Prefetch(const Chain& chain, const PacketKey& key) const {
+  // Asks for the slot that Find() will look at; `guess`: and at the same time
+  // for what Choose() needs of the Service that most likely is there.
+  void Prefetch(const Chain& chain, const PacketKey& key, bool guess) const {
     if (chain.lookup == kNone) return;
     const uint64_t hash = key.Hash(lookups_[chain.lookup].shape, chain.lookup);
     PrefetchLine(&slots_[hash & slot_mask_]);
-    const uint32_t service = likely_[hash & slot_mask_];
+    const uint32_t service = guess ? likely_[hash & slot_mask_] : kNone;
     if (service != kNone) services_.Prefetch(service);
   }
   // The largest indexed chain; nullptr if there is none.

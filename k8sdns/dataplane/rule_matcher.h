@@ -85,9 +85,10 @@ class RuleMatcher {
     return std::nullopt;
   }
 
-  // Speed only: asks memory for what the packet's rules will need. The second
-  // step, after other packets' first ones, is sure where the first guesses.
-  virtual void Prefetch(const Packet& packet, int step) const {
+  // Speed only: asks memory for what the packet's rules will need: by a guess,
+  // or in two steps with other packets between them.
+  enum class Ahead : uint8_t { kGuess, kFirst, kSecond };
+  virtual void Prefetch(const Packet& packet, Ahead step) const {
     (void)packet, (void)step;
   }
 
