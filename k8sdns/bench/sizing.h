@@ -55,8 +55,8 @@ struct SizingOptions {
       progress;
 };
 
-// Heap that measuring this shape takes at its peak, roughly: the objects, the
-// tables in both forms, and what is read back.
+// Memory that measuring this shape takes at its peak, roughly: the program, the
+// objects, the tables in both forms, and what is read back.
 size_t EstimateBytes(const testing::ClusterShape& shape);
 
 // InvalidArgument for what CheckShape() or kube-proxy refuses, and for a mode

@@ -70,8 +70,8 @@ class DocumentReader {
 
   bool Stop() const { return source_.failed() || log_.full(); }
 
-  static constexpr schema::FieldName kApiVersion = kApiVersionField;
-  static constexpr schema::FieldName kKind = kKindField;
+  static constexpr schema::FieldName kApiVersion = schema::kApiVersionField;
+  static constexpr schema::FieldName kKind = schema::kKindField;
   static constexpr schema::FieldName kItems = "items";
 
   // --- Lists and objects ---------------------------------------------------

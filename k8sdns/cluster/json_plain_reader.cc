@@ -49,13 +49,24 @@ class PlainJsonReader::Impl {
            c == '\r' || c == '\t';
   }
 
-  // The text of a string, if it has no escapes.
+  // The text of a string, in `buffer` if it has escapes. 16 bytes from its
+  // start on are readable: of the padding, or of a std::string's own memory.
   ABSL_ATTRIBUTE_ALWAYS_INLINE
-  bool TextAt(const char* start, absl::string_view& text) const {
+  static bool TextAt(const char* start, std::string& buffer,
+                     absl::string_view& text) {
     if (*start != '"') return false;
     const char* const end = EndOfPlainJson(start + 1);
     text = absl::string_view(start + 1, static_cast<size_t>(end - start - 1));
-    return *end == '"';
+    return *end == '"' || EscapedTextAt(start + 1, end, buffer, text);
+  }
+  ABSL_ATTRIBUTE_NOINLINE
+  static bool EscapedTextAt(const char* begin, const char* end,
+                            std::string& buffer, absl::string_view& text) {
+    while (*end != '"') end += *end == '\\' ? 2 : 1;
+    const auto size = static_cast<size_t>(end - begin);
+    if (!UnescapeJson(absl::string_view(begin, size), buffer)) return false;
+    text = buffer;
+    return text.find('\0') == absl::string_view::npos;
   }
 
   // Calls `read` for the key and the token of each member's value, from the
@@ -96,8 +107,7 @@ class PlainJsonReader::Impl {
   Token ReadFields(absl::Span<const schema::Field> table, Token token,
                    void* object, bool top = false) {
     const char* const text = text_;
-    const Token last = end_ - 4;  // where a member can begin
-    uint64_t seen = 0;            // a bit a field, by its place
+    uint64_t seen = 0;  // a bit a field, by its place
     // What the next key should be, as they mostly come in the table's order.
     const schema::Field* next = table.begin();
     uint64_t next_bit = 1;
@@ -105,17 +115,21 @@ class PlainJsonReader::Impl {
     if (text[*token] == '}') return token + 1;
     ++depth_;
     while (true) {
-      if (token > last) return nullptr;
+      if (end_ - token < 4) return nullptr;
       const char* const key = text + token[0] + 1;
       if (key[-1] != '"' || text[token[1]] != ':') return nullptr;
       token += 2;
-      if (next == table.end() || !Is(*next, key)) {
-        next = Find(table, next, key);
-        next_bit = uint64_t{1} << (next - table.begin());
-      }
-      if (next == table.end()) {
+      const schema::Field* const found =
+          next != table.end() && IsName(next->name, key)
+              ? next
+              : Find(table, next, key);
+      if (found == table.end()) {
         token = ReadOther(key, token, top);
       } else {
+        if (found != next) {
+          next = found;
+          next_bit = uint64_t{1} << (found - table.begin());
+        }
         if ((seen & next_bit) != 0) return nullptr;
         seen |= next_bit;
         next_bit <<= 1;
@@ -140,8 +154,8 @@ class PlainJsonReader::Impl {
   }
 
   ABSL_ATTRIBUTE_ALWAYS_INLINE
-  static bool Is(const schema::Field& field, const char* key) {
-    return field.name.IsPrefixOf(key) && key[field.name.size()] == '"';
+  static bool IsName(const schema::FieldName& name, const char* key) {
+    return name.IsPrefixOf(key) && key[name.size()] == '"';
   }
 
   // A key's field, which mostly is not far behind `next`; the end if there is
@@ -149,7 +163,7 @@ class PlainJsonReader::Impl {
   static const schema::Field* Find(absl::Span<const schema::Field> table,
                                    const schema::Field* next, const char* key) {
     const auto is = [key](const schema::Field& field) {
-      return Is(field, key);
+      return IsName(field.name, key);
     };
     const schema::Field* found = std::find_if(next, table.end(), is);
     if (found != table.end()) return found;
@@ -160,12 +174,11 @@ class PlainJsonReader::Impl {
   // What the table does not have: the object's header, and what is not
   // modelled.
   Token ReadOther(const char* key, Token value, bool top) {
-    absl::string_view name;
-    if (!TextAt(key - 1, name)) return nullptr;
-    if (top && (name == "apiVersion" || name == "kind")) {
+    const bool says_kind = IsName(schema::kKindField, key);
+    if (top && (says_kind || IsName(schema::kApiVersionField, key))) {
       absl::string_view text;
-      if (!TextAt(At(value), text)) return nullptr;
-      if (name == "kind") {
+      if (!TextAt(At(value), text_buffer_, text)) return nullptr;
+      if (says_kind) {
         if (text != kind_->kind) return nullptr;
         counts_.said_kind = true;
       }
@@ -224,7 +237,7 @@ class PlainJsonReader::Impl {
   Token ReadText(const schema::Type& type, const schema::Field& field,
                  Token value, void* out, bool element) {
     absl::string_view text;
-    if (!TextAt(At(value), text)) return nullptr;
+    if (!TextAt(At(value), text_buffer_, text)) return nullptr;
     if (type.shape == schema::Shape::kEnum) {
       const schema::EnumType& names = *type.enumeration;
       const schema::EnumName* name =
@@ -268,7 +281,7 @@ class PlainJsonReader::Impl {
 
   Token ReadPortOrName(schema::Check check, Token value, PortOrName& out) {
     absl::string_view text;
-    if (TextAt(At(value), text)) {
+    if (TextAt(At(value), text_buffer_, text)) {
       out.emplace<std::string>(text.data(), text.size());
       return value + 1;
     }
@@ -284,7 +297,8 @@ class PlainJsonReader::Impl {
         value + 1, [&](const char* key_start, Token member) -> Token {
           absl::string_view key;
           absl::string_view text;
-          if (!TextAt(key_start - 1, key) || !TextAt(At(member), text)) {
+          if (!TextAt(key_start - 1, key_buffer_, key) ||
+              !TextAt(At(member), text_buffer_, text)) {
             return nullptr;
           }
           const size_t size = out.size();
@@ -295,8 +309,7 @@ class PlainJsonReader::Impl {
 
   Token ReadList(const schema::Type& type, const schema::Field& field,
                  Token token, void* out) {
-    // Lists of one type mostly have similar lengths.
-    if (const size_t last = LastLength(type); last > 1) type.reserve(out, last);
+    lengths_.Reserve(type, out);
     size_t count = 0;
     token = ForEachElement(token, [&](Token element) -> Token {
       counts_.list_bytes += type.element_size;
@@ -308,7 +321,7 @@ class PlainJsonReader::Impl {
       }
       return ReadWrapped(type, field, element, to);
     });
-    LastLength(type) = std::min(count, kLongestGuess);
+    lengths_.Note(type, count);
     type.settle(out, arena_);
     return token;
   }
@@ -320,22 +333,12 @@ class PlainJsonReader::Impl {
     bool seen = false;
     const Token end =
         ForEachMember(element + 1, [&](const char* key, Token value) -> Token {
-          if (!field.wrapped.IsPrefixOf(key) ||
-              key[field.wrapped.size()] != '"' || std::exchange(seen, true)) {
+          if (!IsName(field.wrapped, key) || std::exchange(seen, true)) {
             return nullptr;
           }
           return ReadValue(*type.element, field, value, to, /*element=*/true);
         });
     return seen ? end : nullptr;
-  }
-
-  static constexpr size_t kLongestGuess = 256;  // elements
-
-  size_t& LastLength(const schema::Type& type) {
-    for (auto& [of, length] : lengths_) {
-      if (of == &type) return length;
-    }
-    return lengths_.emplace_back(&type, 0).second;
   }
 
   const char* text_;
@@ -348,8 +351,10 @@ class PlainJsonReader::Impl {
   int depth_ = 0;
   size_t max_list_bytes_ = 0;
   Counts counts_;
-  // How many elements the last list of a type had.
-  std::vector<std::pair<const schema::Type*, size_t>> lengths_;
+  schema::ListLengths lengths_;
+  // Of texts with escapes.
+  std::string key_buffer_;
+  std::string text_buffer_;
 };
 
 PlainJsonReader::PlainJsonReader(const char* text, const uint32_t* end,

@@ -1,10 +1,9 @@
 // Reads JSON objects that look as kubectl and the API server print them, by the
-// tables of schema.h: values of the right types, texts without escapes, no key
-// twice. It gives up at anything else, wherever it is, and says nothing: then
-// the object is to be read again by ObjectReader, which takes all that is
-// valid, and says what is not. An object that this reader takes is what
-// ObjectReader makes of the same text, in less time: it keeps no path and no
-// positions.
+// tables of schema.h: values of the right types, no key twice. It gives up at
+// anything else, wherever it is, and says nothing: then the object is to be
+// read again by ObjectReader, which takes all that is valid, and says what is
+// not. An object that this reader takes is what ObjectReader makes of the same
+// text, in less time: it keeps no path and no positions.
 //
 // Internal to the reader of JSON.
 #ifndef K8SDNS_CLUSTER_JSON_PLAIN_READER_H_

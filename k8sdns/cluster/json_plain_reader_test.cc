@@ -86,6 +86,23 @@ TEST(PlainJson, KeysInAnyOrderButOnce) {
       IsPlain<Service>(R"({"metadata":{"labels":{"a":"1","a":"1"}}})"));
 }
 
+// As in what kubectl apply keeps in an annotation.
+TEST(PlainJson, TextsMayHaveEscapes) {
+  const std::string service =
+      R"({"apiVersion":"v1","kind":"Service",)"
+      R"("metadata":{"name":"a","uid":"\u0061","annotations":)"
+      R"({"last":"{\"a\":\"\\\\\"}\n","\"k\u00e9y\"":"\ud83d\ude00"}},)"
+      R"("spec":{"clusterIP":"\u0031.1.1.1"}})";
+  EXPECT_TRUE(IsPlain<Service>(service));
+  const auto cluster = ReadCluster(service, "f");
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  const Service& read = *cluster->services().begin();
+  EXPECT_EQ(read.metadata.uid, "a");
+  EXPECT_EQ(read.spec.cluster_ip, "1.1.1.1");
+  EXPECT_EQ(Find(read.metadata.annotations, "last"), "{\"a\":\"\\\\\"}\n");
+  EXPECT_EQ(Find(read.metadata.annotations, "\"k\u00e9y\""), "\U0001f600");
+}
+
 TEST(PlainJson, NullIsNotSet) {
   EXPECT_TRUE(IsPlain<Service>(
       R"({"metadata":{"labels":null,"name":null},"spec":null})"));
@@ -99,7 +116,11 @@ TEST(PlainJson, WhatTheOtherReaderMustLookAt) {
            R"({"type":"Clusterip"})",
            R"({"clusterIP":"10.0.0.300"})",
            R"({"clusterIP":1})",
-           R"({"clusterIP":"\u0031.1.1.1"})",
+           R"({"clusterIP":"\u0000"})",
+           R"({"clusterIP":"\x"})",
+           R"({"selector":{"a":"\u0000"}})",
+           R"({"selector":{"\u0000":"a"}})",
+           R"({"selector":{"a":"\ud800"}})",
            R"({"externalIPs":[""]})",
            R"({"externalIPs":"1.1.1.1"})",
            R"({"externalIPs":{}})",

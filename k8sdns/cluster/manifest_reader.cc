@@ -71,9 +71,7 @@ class ClusterSink : public ObjectSink {
   template <size_t i>
   void* BeginAlternative() {
     using T = std::variant_alternative_t<i, decltype(WatchEvent::object)>;
-    constexpr size_t kOwnersAndAllocator = 64;  // at most
-    object_.emplace<i>(std::allocate_shared<T>(ArenaAllocator<T>(
-        ArenaHold(arena_.BlockFor(sizeof(T) + kOwnersAndAllocator)))));
+    object_.emplace<i>(arena_.Make<T>());
     return std::get<i>(object_).get();
   }
 

@@ -41,9 +41,6 @@
 
 namespace k8sdns {
 
-inline constexpr schema::FieldName kApiVersionField = "apiVersion";
-inline constexpr schema::FieldName kKindField = "kind";
-
 template <typename Source>
 class ObjectReader {
  public:
@@ -113,7 +110,6 @@ class ObjectReader {
   // --- Fields --------------------------------------------------------------
 
   static constexpr size_t kNotFound = ~size_t{0};
-  static constexpr size_t kLongestGuess = 256;  // elements
 
   // Keys mostly come in the table's order: look at the next field first.
   size_t Lookup(absl::Span<const schema::Field> fields, const Key& key,
@@ -166,16 +162,16 @@ class ObjectReader {
   // modelled.
   void ReadOtherField(const Key& key, Value& value, const PathStep& path,
                       bool top) {
-    if (top && source_.Is(key, kApiVersionField)) {
+    if (top && source_.Is(key, schema::kApiVersionField)) {
       source_.Skip(value);
       return;
     }
-    if (top && source_.Is(key, kKindField)) {
+    if (top && source_.Is(key, schema::kKindField)) {
       absl::string_view text;
       if (source_.TakeText(value, text)) {
         said_kind_ = std::string(text);
       } else {
-        WrongType(value, PathStep{&path, kKindField}, "a text");
+        WrongType(value, PathStep{&path, schema::kKindField}, "a text");
         said_kind_ = std::string(kind_->kind);
       }
       return;
@@ -277,10 +273,7 @@ class ObjectReader {
       WrongType(value, step, "a list");
       return;
     }
-    // Lists of one type mostly have similar lengths: room for as many as the
-    // last one had saves moving the elements.
-    const size_t last = LastLength(type);
-    if (last > 1) type.reserve(out, last);
+    lengths_.Reserve(type, out);
     size_t index = 0;
     source_.ForEachElement(value, [&](Value& element) {
       if (Stop() || !Charge(type.element_size, element, step)) return;
@@ -292,15 +285,8 @@ class ObjectReader {
         ReadWrapped(type, field, element, to, at);
       }
     });
-    LastLength(type) = std::min(index, kLongestGuess);
+    lengths_.Note(type, index);
     type.settle(out, arena_);
-  }
-
-  size_t& LastLength(const schema::Type& type) {
-    for (auto& [of, length] : lengths_) {
-      if (of == &type) return length;
-    }
-    return lengths_.emplace_back(&type, 0).second;
   }
 
   // Counts the memory of lists; false, and nothing more is read, if it is too
@@ -485,8 +471,7 @@ class ObjectReader {
   const PathStep* object_path_ = nullptr;
   std::optional<std::string> said_kind_;
   size_t memory_ = 0;  // of lists
-  // How many elements the last list of a type had.
-  std::vector<std::pair<const schema::Type*, size_t>> lengths_;
+  schema::ListLengths lengths_;
 };
 
 }  // namespace k8sdns

@@ -358,6 +358,30 @@ struct TypeFor<std::optional<T>> : OptionalFor<std::optional<T>> {};
 template <typename T>
 struct TypeFor<Boxed<T>> : OptionalFor<Boxed<T>> {};
 
+// How many elements the last list of a type had. Lists of one type mostly have
+// similar lengths: room for as many saves moving the elements.
+class ListLengths {
+ public:
+  void Reserve(const Type& type, void* list) {
+    if (const size_t last = Of(type); last > 1) type.reserve(list, last);
+  }
+  void Note(const Type& type, size_t length) {
+    Of(type) = length < kLongest ? length : kLongest;
+  }
+
+ private:
+  static constexpr size_t kLongest = 256;  // elements
+
+  size_t& Of(const Type& type) {
+    for (auto& [of, length] : lengths_) {
+      if (of == &type) return length;
+    }
+    return lengths_.emplace_back(&type, 0).second;
+  }
+
+  std::vector<std::pair<const Type*, size_t>> lengths_;
+};
+
 // --- Access ----------------------------------------------------------------
 
 inline void* At(void* object, const Field& field) {
@@ -403,6 +427,10 @@ struct Kind {
   const ObjectType* type;
   bool namespaced;
 };
+
+// What each object has beside the fields of its table.
+inline constexpr FieldName kApiVersionField = "apiVersion";
+inline constexpr FieldName kKindField = "kind";
 
 // The kinds a Cluster holds, in the order of the alternatives of
 // WatchEvent::object.

@@ -240,9 +240,7 @@ class Decoder {
     if constexpr (i < std::variant_size_v<Objects>) {
       if (kind != i) return ReadObject<i + 1>(kind, tag, cluster);
       using T = std::variant_alternative_t<i, Objects>;
-      constexpr size_t kOwnersAndAllocator = 64;  // at most
-      auto shared = std::allocate_shared<T>(ArenaAllocator<T>(
-          ArenaHold(arena_.BlockFor(sizeof(T) + kOwnersAndAllocator))));
+      auto shared = arena_.Make<T>();
       T& object = *shared;
       const schema::Kind& description = schema::ClusterKinds()[i];
       const Step step{nullptr, description.kind};

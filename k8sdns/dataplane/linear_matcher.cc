@@ -13,10 +13,6 @@ using netfilter::ChainId;
 using netfilter::RuleView;
 using netfilter::Table;
 
-// A rule set without loops cannot nest deeper than it has chains; one with
-// loops is not loaded. This limit only keeps bad input from running on.
-constexpr size_t kMaxSteps = 10'000'000;
-
 // Where a walk is: in a chain, before rule `rule` (from 1).
 struct Place {
   ChainId chain;

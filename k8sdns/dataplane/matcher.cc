@@ -17,8 +17,7 @@ namespace {
 using netfilter::OpKind;
 using netfilter::OpView;
 
-// As LinearMatcher counts: rules that are skipped count as well.
-constexpr uint64_t kMaxSteps = 10'000'000;
+constexpr uint64_t kMaxSteps = RuleMatcher::kMaxSteps;
 
 // Where a walk is: in a chain, before rule `number` (from 1).
 struct Place {
@@ -338,15 +337,6 @@ using Instruction = RuleProgram::Instruction;
 // What came of a chain that was called.
 enum class Called : uint8_t { kReturned, kAccepted, kToWalk };
 
-// Whether the first rule of a chain that matches is the one of that slot, and
-// jumps to its chain.
-bool IsFirst(const RuleIndex& index, const RuleIndex::Chain& chain,
-             const RuleIndex::Slot& slot, const Packet& packet) {
-  return slot.decided &&
-         index.residue(index.lookup(chain))->number >= slot.first.number &&
-         index.KeyIs(slot, chain, packet);
-}
-
 // The usual cases of a call, without a walk: nothing is looked up by the key,
 // or it is a Service's. Without a trace only.
 Called CallByKey(const RuleIndex& index, const RuleIndex::Chain& chain,
@@ -367,7 +357,7 @@ Called CallByKey(const RuleIndex& index, const RuleIndex::Chain& chain,
     if (slot->decided && slot->jump.service != RuleIndex::kNone) {
       index.services().Prefetch(slot->jump.service);
     }
-    if (!IsFirst(index, chain, *slot, context.header())) {
+    if (!index.IsFirst(*slot, chain, context.header())) {
       return Called::kToWalk;
     }
     service = &slot->jump;
@@ -610,83 +600,6 @@ TableVerdict Matcher::Run(RuleContext& context, Trace* trace) const {
   const RuleIndex::Chain* built_in = index->built_in(context.hook);
   if (built_in == nullptr) return {};
   return Walk(*index, context, trace).Run(*built_in);
-}
-
-RuleMatcher::Residue Matcher::ResidueOf(RuleContext& context) const {
-  if (!Acts(context.table, context.hook, /*traced=*/false)) {
-    return {Residue::kAccepts};
-  }
-  const RuleProgram* program =
-      programs_[static_cast<int>(context.table)][static_cast<int>(context.hook)]
-          .get();
-  if (program == nullptr) return {};
-  uint32_t at = program->short_begin().to;
-  for (;;) {  // only forward
-    const Instruction& i = program->code()[at];
-    bool holds;
-    switch (i.kind) {
-      case RuleProgram::kProtocol:
-        holds = (static_cast<uint8_t>(context.header().protocol) == i.a) !=
-                i.invert;
-        break;
-      case RuleProgram::kMark:
-        holds = ((context.transit.mark & i.a) == i.b) != i.invert;
-        break;
-      case RuleProgram::kState:
-        holds = ((ConntrackStateBit(context.transit.tracking) & i.a) != 0) !=
-                i.invert;
-        break;
-      case RuleProgram::kMatch: {
-        const OpView match(i.data);
-        if (match.kind() != OpKind::kInInterface &&
-            match.kind() != OpKind::kOutInterface) {
-          return {};
-        }
-        std::string why;
-        holds = EvaluateMatch(match, {i.chain, i.rule, i.op}, context, &why) ==
-                MatchResult::kYes;
-        break;
-      }
-      case RuleProgram::kCall:
-      case RuleProgram::kGotoCall:
-        return {Residue::kLooksUp, &program->called(i.a)};
-      case RuleProgram::kAccept:
-        return {Residue::kAccepts};
-      case RuleProgram::kPolicy:
-        if (indexes_[static_cast<int>(context.table)]->DropsByPolicy(
-                context.hook)) {
-          return {};
-        }
-        return {Residue::kAccepts};
-      default:
-        return {};
-    }
-    at = holds ? i.short_next.to : i.short_otherwise.to;
-  }
-}
-
-std::optional<RuleMatcher::Endpoint> Matcher::ChooseEndpoint(
-    const Residue& residue, const Packet& packet, Decisions& decisions,
-    uint32_t& mark) const {
-  const RuleIndex& index =
-      *indexes_[static_cast<int>(netfilter::TableId::kNat)];
-  const auto& chain = *static_cast<const RuleIndex::Chain*>(residue.chain);
-  if (chain.lookup == RuleIndex::kNone) return std::nullopt;
-  const RuleIndex::Slot* slot = index.Find(chain, PacketKey(packet));
-  if (slot == nullptr || !IsFirst(index, chain, *slot, packet) ||
-      slot->jump.service == RuleIndex::kNone) {
-    return std::nullopt;
-  }
-  const ServiceChains& services = index.services();
-  const uint32_t service = slot->jump.service;
-  services.Prefetch(service);
-  if (!services.Takes(service, packet.protocol) ||
-      RuleProgram::kMaxInstructions + chain.rules +
-              services.MaxSteps(service) >=
-          kMaxSteps) {
-    return std::nullopt;
-  }
-  return services.Choose(service, packet, decisions, mark);
 }
 
 void Matcher::Prefetch(const Packet& packet, Ahead step) const {

@@ -179,6 +179,13 @@ class RuleIndex {
             static_cast<uint8_t>(packet.protocol) == slot.protocol) &&
            (!(shape & kByPort) || packet.dst_port == slot.port);
   }
+  // Whether the first rule of the chain that matches is the one of that slot.
+  bool IsFirst(const Slot& slot, const Chain& chain,
+               const Packet& packet) const {
+    return slot.decided &&
+           residue(lookup(chain))->number >= slot.first.number &&
+           KeyIs(slot, chain, packet);
+  }
   const Candidate* Next(const Candidate& candidate) const {
     return candidate.next == kNone ? nullptr : &more_[candidate.next];
   }

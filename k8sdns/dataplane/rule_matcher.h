@@ -54,6 +54,10 @@ class RuleMatcher {
     return ((traced ? acts_traced_ : acts_) >> Bit(table, hook) & 1) != 0;
   }
 
+  // After so many rules, those that are skipped included, a walk is said to be
+  // a loop: Unknown.
+  static constexpr uint64_t kMaxSteps = 10'000'000;
+
   // Speed only. What is left of a hook's rules for a packet of which only this
   // is known: hook, table, devices, mark, protocol, the family of its addresses
   // and what it is to conntrack. Of the context nothing else is used.
