@@ -23,6 +23,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "absl/base/attributes.h"
+
 namespace k8sdns {
 
 // Owners may be on any thread; only one thread at a time takes from it.
@@ -55,13 +57,17 @@ class ArenaBlock {
 
   void AddOwner() { owners_.fetch_add(1, std::memory_order_relaxed); }
   void RemoveOwner() {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      this->~ArenaBlock();
-      std::free(this);
-    }
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) Free();
   }
 
  private:
+  // Not inline: GCC 12 does not see that only the last owner comes here, and
+  // warns of use after free.
+  ABSL_ATTRIBUTE_NOINLINE void Free() {
+    this->~ArenaBlock();
+    std::free(this);
+  }
+
   ArenaBlock() = default;
   ~ArenaBlock() = default;
 
