@@ -37,10 +37,9 @@ class IpAddress {
   // `value` in host order: 0x0A600001 is 10.96.0.1.
   static constexpr IpAddress V4(uint32_t value) {
     IpAddress a;
-    a.bytes_[0] = static_cast<uint8_t>(value >> 24);
-    a.bytes_[1] = static_cast<uint8_t>(value >> 16);
-    a.bytes_[2] = static_cast<uint8_t>(value >> 8);
-    a.bytes_[3] = static_cast<uint8_t>(value);
+    // In words, as it is copied.
+    a.bytes_ = std::bit_cast<std::array<uint8_t, 16>>(
+        Words{Number(uint64_t{value} << 32), 0});
     return a;
   }
   static constexpr IpAddress V6(const std::array<uint8_t, 16>& bytes) {
@@ -52,12 +51,22 @@ class IpAddress {
 
   // Reads what inet_pton(3) reads: four decimal octets without leading zeros,
   // or RFC 4291 text without a zone. Anything else is nullopt.
-  static std::optional<IpAddress> Parse(absl::string_view text);
+  static std::optional<IpAddress> Parse(absl::string_view text) {
+    if (const int64_t v4 = ParsePlainV4(text); v4 >= 0) {
+      return V4(static_cast<uint32_t>(v4));
+    }
+    return ParseAny(text);
+  }
 
   // Like Parse(), but takes leading zeros in dotted octets as decimal, and
   // reads an IPv4-mapped IPv6 address as the IPv4 address, as Kubernetes does
   // (k8s.io/utils/net ParseIPSloppy, Go net.IP.To4).
-  static std::optional<IpAddress> ParseSloppy(absl::string_view text);
+  static std::optional<IpAddress> ParseSloppy(absl::string_view text) {
+    if (const int64_t v4 = ParsePlainV4(text); v4 >= 0) {
+      return V4(static_cast<uint32_t>(v4));
+    }
+    return ParseAnySloppy(text);
+  }
 
   constexpr IpFamily family() const { return family_; }
   constexpr bool is_v4() const { return family_ == IpFamily::kIpv4; }
@@ -123,6 +132,13 @@ class IpAddress {
   friend class IpPrefix;
 
   using Words = std::array<uint64_t, 2>;  // as they lie in memory
+
+  // An IPv4 address of 8 to 15 bytes without leading zeros, as nearly all are.
+  // -1 for any other text, which may be an address nevertheless. (A number, as
+  // an optional would be put together in memory, and waited for.)
+  static int64_t ParsePlainV4(absl::string_view text);
+  static std::optional<IpAddress> ParseAny(absl::string_view text);
+  static std::optional<IpAddress> ParseAnySloppy(absl::string_view text);
 
   // With the bits behind the first `length` cleared.
   constexpr IpAddress PrefixOf(int length) const {

@@ -1,5 +1,9 @@
+#include <arpa/inet.h>
+
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -40,6 +44,36 @@ TEST(IpAddressTest, SloppyReadsLeadingZerosAndMappedAddressesAsKubernetes) {
   EXPECT_EQ(IpAddress::ParseSloppy("010.096.0.010")->ToString(), "10.96.0.10");
   EXPECT_EQ(IpAddress::ParseSloppy("::ffff:10.0.0.1")->ToString(), "10.0.0.1");
   EXPECT_FALSE(IpAddress::ParseSloppy("10.0.0.0400"));
+}
+
+// Texts of a few pieces, most nearly an address, against inet_pton(3).
+TEST(IpAddress, ReadsDottedTextsAsTheSystemDoes) {
+  const char* const pieces[] = {"0",    "1",   "9",   "10",  "99", "100", "192",
+                                "249",  "255", "256", "300", "01", "00",  "",
+                                "1234", "x",   "/1",  ":",   "-1", " 2",  "1 "};
+  std::mt19937 random(11);
+  size_t valid = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    std::string text;
+    const size_t n = random() % 16 == 0 ? random() % 7 : 4;
+    for (size_t k = 0; k < n; ++k) {
+      if (k > 0) text += random() % 64 == 0 ? "," : ".";
+      const size_t wide = random() % 4 == 0 ? std::size(pieces) : 9;
+      text += pieces[random() % wide];
+    }
+    // Of its own size on the heap, so that what is read behind it shows.
+    const std::vector<char> bytes(text.begin(), text.end());
+    const auto a =
+        IpAddress::Parse(absl::string_view(bytes.data(), bytes.size()));
+    in_addr expected;
+    const bool ok = inet_pton(AF_INET, text.c_str(), &expected) == 1;
+    ASSERT_EQ(a.has_value() && a->is_v4(), ok) << text;
+    if (!ok) continue;
+    ++valid;
+    ASSERT_EQ(a->v4(), ntohl(expected.s_addr)) << text;
+    ASSERT_EQ(IpAddress::ParseSloppy(text), a) << text;
+  }
+  EXPECT_GT(valid, 50'000u);
 }
 
 TEST(IpAddressTest, Classes) {

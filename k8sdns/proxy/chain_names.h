@@ -13,9 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include "absl/strings/string_view.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/proxy/chain_hash.h"
 
 namespace k8sdns::proxy {
 
@@ -26,14 +28,6 @@ inline constexpr absl::string_view kFirewallChainPrefix = "KUBE-FW-";
 inline constexpr absl::string_view kEndpointChainPrefix = "KUBE-SEP-";
 // 1.14 and before: external traffic with policy Local.
 inline constexpr absl::string_view kXlbChainPrefix = "KUBE-XLB-";
-
-// The 16 characters that make a chain name unique.
-struct ChainHash {
-  std::array<char, 16> characters = {};
-
-  absl::string_view text() const { return {characters.data(), 16}; }
-  friend bool operator==(const ChainHash&, const ChainHash&) = default;
-};
 
 // "tcp", "udp", "sctp".
 absl::string_view LowerCaseName(Protocol protocol);
@@ -54,21 +48,20 @@ class ChainNamer {
 
  private:
   friend class ChainNameBatch;
-  static constexpr size_t kBlock = 64;
-  using Block = std::array<uint8_t, kBlock>;
+  static constexpr size_t kBlock = std::tuple_size_v<HashBlock>;
 
   // The whole message with its padding, if it fits one block.
-  bool MakeBlock(absl::string_view endpoint, Block& block) const;
+  bool MakeBlock(absl::string_view endpoint, HashBlock& block) const;
   ChainHash OfLongText(absl::string_view endpoint) const;
 
   // What all texts begin with; in `long_start_` if it does not fit.
-  Block start_ = {};
+  HashBlock start_ = {};
   size_t start_size_ = 0;
   std::string long_start_;
 };
 
-// The same hashes, several one right after another: the processor works on two
-// at a time then, which takes half as long.
+// The same hashes, several one right after another, two at a time: half as
+// long.
 class ChainNameBatch {
  public:
   explicit ChainNameBatch(const ChainNamer& namer) : namer_(namer) {}
@@ -86,7 +79,7 @@ class ChainNameBatch {
   const ChainNamer& namer_;
   size_t size_ = 0;
   std::array<ChainHash*, kSize> out_;
-  std::array<ChainNamer::Block, kSize> blocks_;
+  std::array<HashBlock, kSize> blocks_;
 };
 
 }  // namespace k8sdns::proxy

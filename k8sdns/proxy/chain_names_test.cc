@@ -1,5 +1,6 @@
 #include "k8sdns/proxy/chain_names.h"
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,23 @@ TEST(ChainNames, AreTheSameInABatchOfAnySize) {
     for (size_t i = 0; i < hashes.size(); ++i) {
       EXPECT_EQ(hashes[i], namer.OfEndpoint(std::string(i, 'e'))) << i;
     }
+  }
+}
+
+TEST(ChainHash, IsThatOfOpenSslForAnyBlocks) {
+  std::mt19937 random(7);
+  for (size_t n = 0; n < 40; ++n) {
+    std::vector<HashBlock> blocks(n);
+    std::vector<ChainHash> hashes(n), plain(n);
+    std::vector<ChainHash*> to, to_plain;
+    for (size_t i = 0; i < n; ++i) {
+      for (uint8_t& byte : blocks[i]) byte = static_cast<uint8_t>(random());
+      to.push_back(&hashes[i]);
+      to_plain.push_back(&plain[i]);
+    }
+    HashBlocks(blocks.data(), n, to.data());
+    HashBlocksPlain(blocks.data(), n, to_plain.data());
+    EXPECT_EQ(hashes, plain) << n;
   }
 }
 

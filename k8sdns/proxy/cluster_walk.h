@@ -17,11 +17,12 @@
 
 namespace k8sdns::proxy {
 
-// Calls `slice(const EndpointSlice&)`, `endpoints(const Endpoints&)` and
-// `service(const Service&)`: for each Service, in order, its slices by name and
-// then itself; slices without a Service in between. Endpoints objects come
-// before everything, and only they or slices. Objects lie scattered in memory:
-// what comes next is asked for ahead.
+// Calls `slice(const EndpointSlice&, its ServiceName())`,
+// `endpoints(const Endpoints&)` and `service(const Service&)`: for each
+// Service, in order, its slices by name and then itself; slices without a
+// Service in between. Endpoints objects come before everything, and only they
+// or slices. Objects lie scattered in memory: what comes next is asked for
+// ahead.
 template <typename VisitSlice, typename VisitEndpoints, typename VisitService>
 void WalkCluster(const Cluster& cluster, bool endpoint_slices, VisitSlice slice,
                  VisitEndpoints endpoints, VisitService service);
@@ -95,7 +96,8 @@ void WalkCluster(const Cluster& cluster, bool endpoint_slices, VisitSlice slice,
   read_names();
   auto visit_next_slice = [&] {
     walk_internal::PrefetchParts(slices, next);
-    slice(*slices[next++]);
+    slice(*slices[next], names[next % kWindow]);
+    ++next;
     if (next % kWindow == 0) read_names();
   };
   for (size_t i = 0; i < services.size(); ++i) {

@@ -48,6 +48,8 @@ bool ReadPort(const EndpointReader& reader, absl::string_view kind,
 // An endpoint before it has its place in an EndpointList. Texts are compared by
 // their first 16 bytes as numbers, and as a whole only where these are equal.
 struct Candidate {
+  Candidate() {}  // all is written by who makes one
+
   uint64_t key[2];
   const CompactEndpoint* from;
   uint16_t port;
@@ -108,7 +110,34 @@ void MakeKeys(Candidates& candidates) {
 // Indexes of candidates.
 using Order = absl::InlinedVector<uint32_t, kFew>;
 
+// The place of each is the number of smaller ones, which is found without a
+// branch to guess wrong. False if first bytes are equal, which tells nothing.
+bool SortByKeys(const Candidates& candidates, Order& order) {
+  const size_t n = candidates.size();
+  const Candidate* const all = candidates.data();
+  uint32_t places[kFew] = {};
+  uint32_t equal = 0;
+  for (size_t i = 1; i < n; ++i) {
+    const uint64_t high = all[i].key[0];
+    const uint64_t low = all[i].key[1];
+    uint32_t place = 0;
+    for (size_t j = 0; j < i; ++j) {
+      const uint32_t same = all[j].key[0] == high;
+      const uint32_t less = static_cast<uint32_t>(all[j].key[0] < high) |
+                            (same & static_cast<uint32_t>(all[j].key[1] < low));
+      equal |= same & static_cast<uint32_t>(all[j].key[1] == low);
+      place += less;
+      places[j] += 1 - less;
+    }
+    places[i] = place;
+  }
+  if (equal != 0) return false;
+  for (size_t i = 0; i < n; ++i) order[places[i]] = static_cast<uint32_t>(i);
+  return true;
+}
+
 void SortFew(const Candidates& candidates, Order& order) {
+  if (SortByKeys(candidates, order)) return;
   for (size_t i = 1; i < order.size(); ++i) {
     const uint32_t moved = order[i];
     size_t to = i;
@@ -262,14 +291,21 @@ void HintSets::SetOwn(absl::string_view own) {
 
 std::optional<absl::string_view> EndpointReader::ReadSlice(
     const EndpointSlice& slice, CompactSlice& out) const {
-  if (!IsOfFamily(slice)) return std::nullopt;
   const absl::string_view service = slice.ServiceName();
+  if (!ReadSliceOf(service, slice, out)) return std::nullopt;
+  return service;
+}
+
+bool EndpointReader::ReadSliceOf(absl::string_view service,
+                                 const EndpointSlice& slice,
+                                 CompactSlice& out) const {
+  if (!IsOfFamily(slice)) return false;
   if (service.empty()) {
     Report(
         *this, Finding::Effect::kSkipped, "EndpointSlice", slice.metadata,
         "metadata.labels",
         absl::StrCat("no label ", kServiceNameLabel, "; the slice is skipped"));
-    return std::nullopt;
+    return false;
   }
   out.name = slice.metadata.name;
   out.ports.clear();
@@ -317,7 +353,7 @@ std::optional<absl::string_view> EndpointReader::ReadSlice(
       }
     }
   }
-  return service;
+  return true;
 }
 
 void EndpointReader::ReadEndpoints(const Endpoints& endpoints,

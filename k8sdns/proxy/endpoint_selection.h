@@ -104,6 +104,9 @@ struct EndpointReader {
   // this slice: another address type, no service label.
   std::optional<absl::string_view> ReadSlice(const EndpointSlice& slice,
                                              CompactSlice& out) const;
+  // The same for who knows slice.ServiceName() already; true if it was read.
+  bool ReadSliceOf(absl::string_view service, const EndpointSlice& slice,
+                   CompactSlice& out) const;
   // Reads the ready addresses of an Endpoints object, one CompactSlice a
   // subset.
   void ReadEndpoints(const Endpoints& endpoints,

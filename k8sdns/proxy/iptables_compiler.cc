@@ -122,13 +122,11 @@ absl::StatusOr<IptablesCompiler> IptablesCompiler::Create(
     }
   };
   Findings* findings = &state->findings;
-  each([&](IptablesFamily& f) {
-    f.Reserve(cluster.services().size(), cluster.endpoint_slices().size());
-  });
+  each([&](IptablesFamily& f) { f.Reserve(cluster.services().size()); });
   WalkCluster(
       cluster, traits.endpoint_slices,
-      [&](const EndpointSlice& slice) {
-        each([&](IptablesFamily& f) { f.LoadSlice(slice, findings); });
+      [&](const EndpointSlice& slice, absl::string_view service) {
+        each([&](IptablesFamily& f) { f.LoadSlice(slice, service, findings); });
       },
       [&](const Endpoints& endpoints) {
         each([&](IptablesFamily& f) { f.LoadEndpoints(endpoints, findings); });

@@ -123,6 +123,7 @@ CompactSlice* IptablesFamily::FindSlice(ServiceState& state,
   return it != state.slices.end() && it->name == name ? it : state.slices.end();
 }
 
+// KnowOwners() was called.
 void IptablesFamily::RemoveSlice(ServiceState& state, absl::string_view name) {
   auto owners = slice_owners_.find(
       absl::HashOf(absl::string_view(state.namespace_), name));
@@ -153,6 +154,7 @@ void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
   }
   // It is new to its service, or not wanted (any more): it may be another
   // service's.
+  KnowOwners();
   const size_t hash = absl::HashOf(namespace_, absl::string_view(meta.name));
   if (auto owners = slice_owners_.find(hash); owners != slice_owners_.end()) {
     for (ServiceState* owner : owners->second) {
@@ -176,23 +178,33 @@ void IptablesFamily::ReadSlice(const EndpointSlice& slice, bool deleted,
   MarkDirty(*state);
 }
 
-void IptablesFamily::LoadSlice(const EndpointSlice& slice, Findings* findings) {
+void IptablesFamily::LoadSlice(const EndpointSlice& slice,
+                               absl::string_view service, Findings* findings) {
   const ObjectMeta& meta = slice.metadata;
   EndpointReader reader = Reader(findings);
   if (!reader.IsOfFamily(slice)) return;
-  reader.arena = &arena_;
-  const size_t hash = absl::HashOf(absl::string_view(meta.namespace_),
-                                   absl::string_view(meta.name));
-  slice_owners_.prefetch(hash);
-  CompactSlice compact;
-  const auto service = reader.ReadSlice(slice, compact);
-  if (!service || !IsWatched(meta, context_.traits)) return;
-  if (last_loaded_ == nullptr || last_loaded_->name != *service ||
-      last_loaded_->namespace_ != meta.namespace_) {
-    last_loaded_ = &StateOf(meta.namespace_, *service);
+  if (service.empty() || !IsWatched(meta, context_.traits)) {
+    reader.ReadSliceOf(service, slice, slice_scratch_);
+    return;
   }
-  last_loaded_->slices.push_back(std::move(compact));
-  slice_owners_[hash].push_back(last_loaded_);
+  reader.arena = &arena_;
+  if (last_loaded_ == nullptr || last_loaded_->name != service ||
+      last_loaded_->namespace_ != meta.namespace_) {
+    last_loaded_ = &StateOf(meta.namespace_, service);
+  }
+  reader.ReadSliceOf(service, slice, last_loaded_->slices.emplace_back());
+}
+
+void IptablesFamily::KnowOwners() {
+  if (owners_known_) return;
+  owners_known_ = true;
+  for (ServiceState* state : services_) {
+    const absl::string_view namespace_ = state->namespace_;
+    for (const CompactSlice& slice : state->slices) {
+      slice_owners_[absl::HashOf(namespace_, absl::string_view(slice.name))]
+          .push_back(state);
+    }
+  }
 }
 
 void IptablesFamily::ReadEndpoints(const Endpoints& endpoints, bool deleted,

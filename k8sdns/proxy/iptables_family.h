@@ -37,12 +37,13 @@ class IptablesFamily {
 
   // Loading: what holds the endpoints of a Service before the Service, Services
   // in the order of their names; then FinishLoad().
-  void Reserve(size_t services, size_t slices) {
+  void Reserve(size_t services) {
     services_.reserve(services);
-    slice_owners_.reserve(slices);
     loaded_.reserve(services);
   }
-  void LoadSlice(const EndpointSlice& slice, Findings* findings);
+  // `service` is slice.ServiceName().
+  void LoadSlice(const EndpointSlice& slice, absl::string_view service,
+                 Findings* findings);
   void LoadEndpoints(const Endpoints& endpoints, Findings* findings) {
     ReadEndpoints(endpoints, false, findings);
   }
@@ -110,6 +111,7 @@ class IptablesFamily {
   // The place of a slice among those of a service.
   static CompactSlice* FindSlice(ServiceState& state, absl::string_view name);
   void RemoveSlice(ServiceState& state, absl::string_view name);
+  void KnowOwners();
   void MarkDirty(ServiceState& state);
   void ReadService(const Service& service, bool deleted, Findings* findings);
   void ReadSlice(const EndpointSlice& slice, bool deleted, Findings* findings);
@@ -156,9 +158,11 @@ class IptablesFamily {
 
   absl::flat_hash_set<ServiceState*, StateHash, StateEq> services_;
   // The services of the slices with a name of this hash, to notice that a slice
-  // changed its service.
+  // changed its service. Filled by the first event that brings or takes a
+  // slice: a compiler that only sees slices change does without.
   absl::flat_hash_map<size_t, absl::InlinedVector<ServiceState*, 1>>
       slice_owners_;
+  bool owners_known_ = false;
   PortTree tree_;
   size_t endpoint_count_ = 0;  // not-ready ones too
   bool counted_ = false;       // PortNode::own is filled

@@ -117,7 +117,9 @@ void IpvsState::Load(const Cluster& cluster) {
   // Endpoints first, so that each service port is entered once.
   WalkCluster(
       cluster, traits.endpoint_slices,
-      [&](const EndpointSlice& slice) { PutSlice(slice, false); },
+      [&](const EndpointSlice& slice, absl::string_view service) {
+        PutSlice(slice, service, false);
+      },
       [&](const Endpoints& endpoints) { PutEndpoints(endpoints, false); },
       [&](const Service& service) { PutService(service, false); });
 }
@@ -174,7 +176,8 @@ void IpvsState::Apply(const WatchEvent& event, IpvsDelta* delta) {
         if constexpr (std::is_same_v<T, Service>) {
           PutService(object, deleted);
         } else if constexpr (std::is_same_v<T, EndpointSlice>) {
-          if (traits.endpoint_slices) PutSlice(object, deleted);
+          if (traits.endpoint_slices)
+            PutSlice(object, object.ServiceName(), deleted);
         } else if constexpr (std::is_same_v<T, Endpoints>) {
           if (!traits.endpoint_slices) PutEndpoints(object, deleted);
         } else if constexpr (std::is_same_v<T, Node>) {
@@ -265,9 +268,9 @@ void IpvsState::TakeSlice(IpFamily family, IpvsService::Family& from,
   for (IpvsPort* port : from.ports) ChangeEndpoints(family, from, *port);
 }
 
-void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
+void IpvsState::PutSlice(const EndpointSlice& slice, absl::string_view service,
+                         bool deleted) {
   const ObjectMeta& meta = slice.metadata;
-  const absl::string_view service = slice.ServiceName();
   const bool watched = !deleted && IsWatched(meta, traits) &&
                        slice.address_type != AddressType::kFqdn;
   const size_t hash = HashOf(meta);
@@ -283,7 +286,7 @@ void IpvsState::PutSlice(const EndpointSlice& slice, bool deleted) {
                               : IpFamily::kIpv6;
   EndpointReader reader = Reader(family);
   if (!journaling_) reader.arena = &arena_;
-  if (!reader.ReadSlice(slice, compact_)) return;
+  if (!reader.ReadSliceOf(service, slice, compact_)) return;
   IpvsService& state = ServiceOf(meta.namespace_, service);
   if (owner == nullptr) {
     slice_owners_[hash].push_back(&state);

@@ -122,7 +122,9 @@ class IpvsState {
   void RebuildAll();
   void PutNode(const Node& node);
   void PutService(const Service& service, bool deleted);
-  void PutSlice(const EndpointSlice& slice, bool deleted);
+  // `service` is slice.ServiceName().
+  void PutSlice(const EndpointSlice& slice, absl::string_view service,
+                bool deleted);
   void PutEndpoints(const Endpoints& endpoints, bool deleted);
   // The service that has this slice, or null. `hash` is HashOf(meta).
   IpvsService* OwnerOf(const ObjectMeta& slice, size_t hash) const;
