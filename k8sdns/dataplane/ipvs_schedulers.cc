@@ -104,8 +104,9 @@ int32_t IpvsState::ChooseNext(int32_t index) {
   const IpvsService& service = services_->service(index);
   IpvsPosition& position = positions_[static_cast<size_t>(index)];
   const int32_t count = static_cast<int32_t>(service.dest_count);
-  for (int32_t i = 1; i <= count; ++i) {
-    const int32_t next = (position.last + i) % count;
+  int32_t next = position.last;
+  for (int32_t i = 0; i < count; ++i) {
+    if (++next >= count) next = 0;
     if (!Usable(service.first_dest + next)) continue;
     position.last = next;
     return static_cast<int32_t>(service.first_dest) + next;
@@ -118,13 +119,13 @@ int32_t IpvsState::ChooseNext(int32_t index) {
 int32_t IpvsState::ChooseNextWeighted(int32_t index) {
   const IpvsService& service = services_->service(index);
   IpvsPosition& position = positions_[static_cast<size_t>(index)];
-  if (service.max_weight <= 0) return -1;
+  const IpvsServiceExtra& extra = services_->extra(service);
+  if (extra.max_weight <= 0) return -1;
   const int32_t count = static_cast<int32_t>(service.dest_count);
   int32_t at = position.last;
   // Every weight of a pass comes up once; then all are overloaded.
   for (int64_t passes = 0;
-       passes <= int64_t{service.max_weight} / service.weight_step + 1;
-       ++passes) {
+       passes <= int64_t{extra.max_weight} / extra.weight_step + 1; ++passes) {
     while (++at < count) {
       const uint32_t dest = service.first_dest + at;
       if (!Usable(dest) || services_->dest(dest).weight < position.weight) {
@@ -134,8 +135,8 @@ int32_t IpvsState::ChooseNextWeighted(int32_t index) {
       return static_cast<int32_t>(dest);
     }
     at = -1;
-    position.weight -= service.weight_step;
-    if (position.weight <= 0) position.weight = service.max_weight;
+    position.weight -= extra.weight_step;
+    if (position.weight <= 0) position.weight = extra.max_weight;
   }
   return -1;
 }
@@ -143,7 +144,8 @@ int32_t IpvsState::ChooseNextWeighted(int32_t index) {
 // sh, dh, mh.
 int32_t IpvsState::ChooseByHash(const IpvsService& service,
                                 const Packet& packet) const {
-  if (service.buckets.empty()) return -1;
+  const std::vector<uint16_t>& buckets = services_->extra(service).buckets;
+  if (buckets.empty()) return -1;
   const Scheduler scheduler = service.scheduler;
   const bool dh = scheduler == Scheduler::kDh;
   const IpAddress& address = dh ? packet.dst : packet.src;
@@ -151,10 +153,10 @@ int32_t IpvsState::ChooseByHash(const IpvsService& service,
       !dh && (service.scheduler_flags & VirtualServer::kFlag2) != 0
           ? packet.src_port
           : 0;
-  const uint32_t size = static_cast<uint32_t>(service.buckets.size());
+  const uint32_t size = static_cast<uint32_t>(buckets.size());
   const auto dest_at = [&](uint32_t offset) {
     return service.first_dest +
-           service.buckets[IpvsHash(scheduler, address, port, offset)];
+           buckets[IpvsHash(scheduler, address, port, offset)];
   };
   const uint32_t first = IpvsHash(scheduler, address, port, 0);
   if (uint32_t dest = dest_at(0); Usable(dest)) {

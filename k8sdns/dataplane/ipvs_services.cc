@@ -141,7 +141,7 @@ std::vector<uint16_t> MaglevBuckets(std::span<const IpvsDest> dests) {
 // ip_vs_wrr_dest_changed() for each real server as it is added: the weight of
 // the current pass depends on their order.
 void PrepareWeightedRoundRobin(std::span<const IpvsDest> dests,
-                               IpvsService& service) {
+                               IpvsServiceExtra& extra) {
   int32_t gcd = 0;
   int32_t max = 0;
   int32_t current = 0;
@@ -155,10 +155,10 @@ void PrepareWeightedRoundRobin(std::span<const IpvsDest> dests,
     } else if (step > 1) {
       current = current / step * step + 1;
     }
-    service.weight_step = step;
-    service.max_weight = top;
+    extra.weight_step = step;
+    extra.max_weight = top;
   }
-  service.start.weight = current;
+  extra.start.weight = current;
 }
 
 std::string WhyUnknown(const ipvs::VirtualServer& server) {
@@ -224,10 +224,12 @@ uint32_t IpvsHash(Scheduler scheduler, const IpAddress& address, uint16_t port,
 }
 
 IpvsServices::IpvsServices(const ipvs::Table& table) {
-  services_.reserve(table.size());
-  by_key_.Reserve(table.size());
+  services_.resize(std::bit_ceil(std::max<size_t>(2 * table.size(), 2)));
+  ranges_.resize(services_.size());
+  extras_.emplace_back();
   table.ForEach([&](const ipvs::VirtualServer& from) {
     IpvsService to;
+    IpvsServiceExtra extra;
     to.key = from.key;
     to.scheduler = from.scheduler;
     to.scheduler_flags = from.scheduler_flags;
@@ -235,9 +237,9 @@ IpvsServices::IpvsServices(const ipvs::Table& table) {
     to.persistent = from.persistent;
     to.prefix = from.persistence_prefix;
     to.netmask = from.netmask;
-    to.timeout_us = int64_t{from.persistence_seconds} * 1'000'000;
-    to.unknown = WhyUnknown(from);
-    to.known = to.unknown.empty();
+    to.timeout_s = from.persistence_seconds;
+    extra.unknown = WhyUnknown(from);
+    to.known = extra.unknown.empty();
     to.first_dest = static_cast<uint32_t>(dests_.size());
     to.dest_count = static_cast<uint32_t>(from.real_servers.size());
     for (auto it = from.real_servers.rbegin(); it != from.real_servers.rend();
@@ -255,20 +257,35 @@ IpvsServices::IpvsServices(const ipvs::Table& table) {
     }
     const std::span<const IpvsDest> dests = this->dests(to);
     if (!dests.empty()) {
-      if (to.scheduler == Scheduler::kSh) to.buckets = SourceHashBuckets(dests);
+      if (to.scheduler == Scheduler::kSh) {
+        extra.buckets = SourceHashBuckets(dests);
+      }
       if (to.scheduler == Scheduler::kDh) {
-        to.buckets = DestinationHashBuckets(dests);
+        extra.buckets = DestinationHashBuckets(dests);
       }
-      if (to.scheduler == Scheduler::kMh) to.buckets = MaglevBuckets(dests);
+      if (to.scheduler == Scheduler::kMh) extra.buckets = MaglevBuckets(dests);
       if (to.scheduler == Scheduler::kWrr) {
-        PrepareWeightedRoundRobin(dests, to);
+        PrepareWeightedRoundRobin(dests, extra);
       }
+    }
+    if (!to.known || !extra.buckets.empty() ||
+        to.scheduler == Scheduler::kWrr) {
+      to.extra = static_cast<uint32_t>(extras_.size());
+      extras_.push_back(std::move(extra));
     }
     has_marks_ |= to.key.fwmark != 0;
     has_any_port_ |= to.key.fwmark == 0 && to.key.port == 0;
-    by_key_.Insert(HashOf(to.key), static_cast<uint32_t>(services_.size()));
-    services_.push_back(std::move(to));
+    Add(to);
   });
+}
+
+void IpvsServices::Add(const IpvsService& service) {
+  const size_t mask = services_.size() - 1;
+  size_t at = HashOf(service.key) & mask;
+  while (services_[at].used) at = (at + 1) & mask;
+  services_[at] = service;
+  services_[at].used = true;
+  ranges_[at] = {service.first_dest, service.dest_count};
 }
 
 int32_t IpvsServices::Find(const Packet& packet, uint32_t mark) const {
@@ -287,14 +304,20 @@ int32_t IpvsServices::Find(const Packet& packet, uint32_t mark) const {
 }
 
 int32_t IpvsServices::Find(const ipvs::ServiceKey& key) const {
-  const uint32_t slot = by_key_.Find(
-      HashOf(key), [&](uint32_t s) { return services_[s].key == key; });
-  return slot == SlotTable::kNone ? -1 : static_cast<int32_t>(slot);
+  const size_t mask = services_.size() - 1;
+  for (size_t at = HashOf(key) & mask; services_[at].used;
+       at = (at + 1) & mask) {
+    if (services_[at].key == key) return static_cast<int32_t>(at);
+  }
+  return -1;
 }
 
-void IpvsServices::Prefetch(const Packet& packet) const {
-  by_key_.Prefetch(HashOf(
-      ipvs::ServiceKey::Of(packet.protocol, packet.dst, packet.dst_port)));
+IpvsServices::Ahead IpvsServices::Prefetch(const Packet& packet) const {
+  const uint32_t hash = HashOf(
+      ipvs::ServiceKey::Of(packet.protocol, packet.dst, packet.dst_port));
+  const size_t at = hash & (services_.size() - 1);
+  PrefetchLine(&services_[at]);
+  return {static_cast<uint32_t>(at), ranges_[at].first, ranges_[at].count};
 }
 
 }  // namespace k8sdns::dataplane

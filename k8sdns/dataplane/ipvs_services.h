@@ -12,22 +12,24 @@
 #include <vector>
 
 #include "k8sdns/dataplane/large_page_allocator.h"
-#include "k8sdns/dataplane/slot_table.h"
 #include "k8sdns/ipvs/virtual_server.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/net/prefetch.h"
 
 namespace k8sdns::dataplane {
 
-struct IpvsDest {
+// Half a cache line.
+struct alignas(32) IpvsDest {
   IpAddress address;
-  uint16_t port = 0;  // 0: that of the packet
-  ipvs::Forwarding forwarding = ipvs::Forwarding::kMasquerade;
+  ipvs::Forwarding forwarding : 7 = ipvs::Forwarding::kMasquerade;
   // Whether its connections are counted: its scheduler or a threshold asks.
-  bool counted = false;
+  bool counted : 1 = false;
+  uint16_t port = 0;  // 0: that of the packet
   int32_t weight = 1;
   uint32_t upper_threshold = 0;  // 0: none
   uint32_t lower_threshold = 0;
 };
+static_assert(sizeof(IpvsDest) == 32);
 
 // What a scheduler remembers of a service.
 struct IpvsPosition {
@@ -36,27 +38,34 @@ struct IpvsPosition {
   friend bool operator==(const IpvsPosition&, const IpvsPosition&) = default;
 };
 
-// What every new connection asks for comes first, in one cache line.
+// What few services have.
+struct IpvsServiceExtra {
+  IpvsPosition start;       // of rr and wrr after all were added
+  int32_t max_weight = 0;   // wrr: of a pass
+  int32_t weight_step = 1;  // wrr: the greatest common divisor
+  std::string unknown;      // why it is not known
+  // sh, dh, mh: bucket to dest, counted from first_dest; empty: no dest.
+  std::vector<uint16_t> buckets;
+};
+
+// One cache line: a search for a key ends in it.
 struct alignas(64) IpvsService {
   ipvs::ServiceKey key;
+  bool used = false;  // else the place is free
   ipvs::Scheduler scheduler = ipvs::Scheduler::kRr;
   uint8_t scheduler_flags = 0;  // ipvs::VirtualServer::SchedulerFlag
   bool one_packet = false;
   bool persistent = false;
-  bool known = true;  // else packets to it have an outcome that is not
+  bool known = true;     // else packets to it have an outcome that is not
+  uint8_t prefix = 128;  // of IPv6 clients
   // Index of the first real server; the last added one comes first.
   uint32_t first_dest = 0;
   uint32_t dest_count = 0;
-  IpvsPosition start;             // of rr and wrr after all were added
-  uint8_t prefix = 128;           // of IPv6 clients
   uint32_t netmask = 0xffffffff;  // of IPv4 clients
-  int32_t max_weight = 0;         // wrr: of a pass
-  int32_t weight_step = 1;        // wrr: the greatest common divisor
-  int64_t timeout_us = 0;
-  std::string unknown;  // why it is not known
-  // sh, dh, mh: bucket to dest, counted from first_dest; empty: no dest.
-  std::vector<uint16_t> buckets;
+  uint32_t extra = 0;             // IpvsServices::extra()
+  uint32_t timeout_s = 0;         // of a persistent one
 };
+static_assert(sizeof(IpvsService) == 64);
 
 class IpvsServices {
  public:
@@ -67,22 +76,44 @@ class IpvsServices {
   // of the address with any port. -1: none.
   int32_t Find(const Packet& packet, uint32_t mark) const;
 
+  int32_t Find(const ipvs::ServiceKey& key) const;
+
+  // Less than size(); not all are used.
   const IpvsService& service(int32_t index) const { return services_[index]; }
+  const IpvsServiceExtra& extra(const IpvsService& service) const {
+    return extras_[service.extra];
+  }
   std::span<const IpvsDest> dests(const IpvsService& service) const {
     return {dests_.data() + service.first_dest, service.dest_count};
   }
   const IpvsDest& dest(uint32_t index) const { return dests_[index]; }
-  bool empty() const { return services_.empty(); }
-  // Speed only: asks for what Find() reads first.
-  void Prefetch(const Packet& packet) const;
+  size_t dest_count() const { return dests_.size(); }
+  void PrefetchDest(uint32_t index) const { PrefetchLine(&dests_[index]); }
+  // Speed only: the index that the packet's service most likely has, and the
+  // real servers that are there. Asks for the service's line.
+  struct Ahead {
+    uint32_t service = 0;
+    uint32_t first_dest = 0;
+    uint32_t dest_count = 0;
+  };
+  Ahead Prefetch(const Packet& packet) const;
   size_t size() const { return services_.size(); }
 
  private:
-  int32_t Find(const ipvs::ServiceKey& key) const;
+  void Add(const IpvsService& service);
 
+  // An open-addressing table, by key: a power of two of places, at most half of
+  // them used.
   std::vector<IpvsService, LargePageAllocator<IpvsService>> services_;
+  // The real servers of each place: small enough to stay in the caches, so that
+  // memory is asked for them and for the service at once.
+  struct DestRange {
+    uint32_t first = 0;
+    uint32_t count = 0;
+  };
+  std::vector<DestRange, LargePageAllocator<DestRange>> ranges_;
   std::vector<IpvsDest, LargePageAllocator<IpvsDest>> dests_;
-  SlotTable by_key_;
+  std::vector<IpvsServiceExtra> extras_;  // the first is that of most
   bool has_marks_ = false;
   bool has_any_port_ = false;
 };

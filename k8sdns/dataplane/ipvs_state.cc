@@ -95,7 +95,8 @@ void IpvsState::Load(const ipvs::Table& table) {
 void IpvsState::ResetPositions() {
   positions_.resize(services_->size());
   for (size_t i = 0; i < positions_.size(); ++i) {
-    positions_[i] = services_->service(static_cast<int32_t>(i)).start;
+    positions_[i] =
+        services_->extra(services_->service(static_cast<int32_t>(i))).start;
   }
 }
 
@@ -108,33 +109,26 @@ void IpvsState::Change(const ipvs::Table& table) {
   // Where each real server of a service is now.
   const auto find = [&](const ipvs::ServiceKey& key, const IpAddress& address,
                         uint16_t port) -> int32_t {
-    for (size_t s = 0; s < services_->size(); ++s) {
-      const IpvsService& service = services_->service(static_cast<int32_t>(s));
-      if (!(service.key == key)) continue;
-      for (uint32_t i = 0; i < service.dest_count; ++i) {
-        const IpvsDest& d = services_->dest(service.first_dest + i);
-        if (d.address == address && d.port == port) {
-          return static_cast<int32_t>(service.first_dest + i);
-        }
+    const int32_t found = services_->Find(key);
+    if (found < 0) return -1;
+    const IpvsService& service = services_->service(found);
+    for (uint32_t i = 0; i < service.dest_count; ++i) {
+      const IpvsDest& d = services_->dest(service.first_dest + i);
+      if (d.address == address && d.port == port) {
+        return static_cast<int32_t>(service.first_dest + i);
       }
     }
     return -1;
   };
-  std::vector<int32_t> moved;
-  std::vector<int32_t> moved_services;
-  if (old != nullptr) {
-    for (size_t s = 0; s < old->size(); ++s) {
-      const IpvsService& service = old->service(static_cast<int32_t>(s));
-      int32_t now = -1;
-      for (size_t n = 0; n < services_->size(); ++n) {
-        if (services_->service(static_cast<int32_t>(n)).key == service.key) {
-          now = static_cast<int32_t>(n);
-        }
-      }
-      moved_services.push_back(now);
-      for (const IpvsDest& d : old->dests(service)) {
-        moved.push_back(find(service.key, d.address, d.port));
-      }
+  std::vector<int32_t> moved(old == nullptr ? 0 : old->dest_count(), -1);
+  std::vector<int32_t> moved_services(old == nullptr ? 0 : old->size(), -1);
+  for (size_t s = 0; s < moved_services.size(); ++s) {
+    const IpvsService& service = old->service(static_cast<int32_t>(s));
+    if (!service.used) continue;
+    moved_services[s] = services_->Find(service.key);
+    for (uint32_t i = 0; i < service.dest_count; ++i) {
+      const IpvsDest& d = old->dest(service.first_dest + i);
+      moved[service.first_dest + i] = find(service.key, d.address, d.port);
     }
   }
   for (Slot& slot : slots_) {
@@ -195,8 +189,8 @@ void IpvsState::Touch(IpvsConnection& connection, const Packet& packet,
   connection.expires_us = now_us + seconds * kSecond;
 }
 
-uint32_t IpvsState::FindRequest(const Tuple& tuple) const {
-  const uint32_t entry = by_tuple_.Find(tuple.Hash(), [&](uint32_t e) {
+uint32_t IpvsState::FindRequest(const Tuple& tuple, uint32_t hash) const {
+  const uint32_t entry = by_tuple_.Find(hash, [&](uint32_t e) {
     return e % 2 == 0 && RequestOf(slots_[e / 2].connection) == tuple;
   });
   return entry == SlotTable::kNone ? SlotTable::kNone : entry / 2;
@@ -209,7 +203,7 @@ uint32_t IpvsState::FindReply(const Tuple& tuple, uint32_t hash) const {
   return entry == SlotTable::kNone ? SlotTable::kNone : entry / 2;
 }
 
-void IpvsState::Add(const IpvsConnection& connection) {
+void IpvsState::Add(const IpvsConnection& connection, uint32_t hash) {
   uint32_t number = static_cast<uint32_t>(slots_.size());
   if (free_.empty()) {
     slots_.emplace_back();
@@ -220,7 +214,7 @@ void IpvsState::Add(const IpvsConnection& connection) {
   const Tuple reply = ReplyOf(connection);
   Slot& slot = slots_[number];
   slot.serial = next_serial_++;
-  slot.hashes[0] = RequestOf(connection).Hash();
+  slot.hashes[0] = hash;
   slot.hashes[1] = reply.Hash();
   const uint32_t older = FindReply(reply, slot.hashes[1]);
   slot.connection = connection;
@@ -247,7 +241,8 @@ bool IpvsState::HasConnectionsOf(const IpvsState& other) const {
   if (connection_count() != other.connection_count()) return false;
   for (const Slot& slot : slots_) {
     if (slot.serial == 0) continue;
-    const uint32_t found = other.FindRequest(RequestOf(slot.connection));
+    const uint32_t found =
+        other.FindRequest(RequestOf(slot.connection), slot.hashes[0]);
     if (found == SlotTable::kNone ||
         !(other.slots_[found].connection == slot.connection)) {
       return false;
@@ -289,7 +284,9 @@ void IpvsState::ExpireSecond(int64_t second, int64_t now_us) {
   constexpr size_t kAhead = 8;
   for (size_t i = 0; i < timers.size(); ++i) {
     if (i + 2 * kAhead < timers.size()) {
-      PrefetchLine(&slots_[timers[i + 2 * kAhead].slot]);
+      const Slot& ahead = slots_[timers[i + 2 * kAhead].slot];
+      PrefetchLine(&ahead);
+      PrefetchLine(&ahead.connection.expires_us);
     }
     if (i + kAhead < timers.size()) {
       const Slot& ahead = slots_[timers[i + kAhead].slot];
@@ -308,7 +305,8 @@ void IpvsState::ExpireSecond(int64_t second, int64_t now_us) {
 // ---- packets ----
 
 const IpvsConnection* IpvsState::Find(const Packet& packet) const {
-  const uint32_t slot = FindRequest(Tuple::Of(packet));
+  const Tuple tuple = Tuple::Of(packet);
+  const uint32_t slot = FindRequest(tuple, tuple.Hash());
   return slot == SlotTable::kNone ? nullptr : &slots_[slot].connection;
 }
 
@@ -330,17 +328,29 @@ const IpvsConnection* IpvsState::Translated(const Packet& packet) const {
   return slot == SlotTable::kNone ? nullptr : &slots_[slot].connection;
 }
 
+void IpvsState::PrefetchChoice(const Packet& packet) const {
+  const IpvsServices::Ahead likely = services_->Prefetch(packet);
+  if (likely.dest_count == 0) return;
+  const auto next = static_cast<uint32_t>(positions_[likely.service].last + 1);
+  services_->PrefetchDest(likely.first_dest +
+                          (next < likely.dest_count ? next : 0));
+}
+
 // ip_vs_in_hook().
 IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
                                bool known_flow, const IpvsOptions& options,
                                int64_t now_us, Decisions& decisions) {
   IpvsVerdict verdict;
   if (options.backup_only || !IsHandled(packet.protocol)) return verdict;
-  services_->Prefetch(packet);
-  Expire(now_us);
-  uint32_t found = FindRequest(Tuple::Of(packet));
   const bool syn =
       packet.protocol == Protocol::kTcp && (packet.tcp_flags & kTcpSyn) != 0;
+  const bool may_open = syn || packet.protocol != Protocol::kTcp;
+  const Tuple tuple = Tuple::Of(packet);
+  const uint32_t hash = tuple.Hash();
+  by_tuple_.Prefetch(hash);
+  if (may_open) PrefetchChoice(packet);
+  Expire(now_us);
+  uint32_t found = FindRequest(tuple, hash);
   if (found != SlotTable::kNone) {
     IpvsConnection& c = slots_[found].connection;
     const bool old_flow = c.conntrack && known_flow;
@@ -384,18 +394,18 @@ IpvsVerdict IpvsState::Request(const Packet& packet, uint32_t mark, bool own,
   const int32_t service = services_->Find(packet, mark);
   if (service < 0) return verdict;
   // Not the reply of a real server on this node.
-  if (own &&
-      FindRequest({packet.dst, packet.src, packet.dst_port, packet.src_port,
-                   packet.protocol}) != SlotTable::kNone) {
-    return verdict;
+  if (own) {
+    const Tuple back = {packet.dst, packet.src, packet.dst_port,
+                        packet.src_port, packet.protocol};
+    if (FindRequest(back, back.Hash()) != SlotTable::kNone) return verdict;
   }
-  return Schedule(service, packet, options, now_us, decisions);
+  return Schedule(service, packet, hash, options, now_us, decisions);
 }
 
 // ip_vs_schedule(), ip_vs_conn_new().
 IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
-                                const IpvsOptions& options, int64_t now_us,
-                                Decisions& decisions) {
+                                uint32_t hash, const IpvsOptions& options,
+                                int64_t now_us, Decisions& decisions) {
   IpvsVerdict verdict;
   const IpvsService& service = services_->service(index);
   const auto unknown = [&](std::string reason) {
@@ -405,7 +415,7 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
     verdict.reason = std::move(reason);
     return verdict;
   };
-  if (!service.known) return unknown(service.unknown);
+  if (!service.known) return unknown(services_->extra(service).unknown);
   const int32_t chosen =
       service.persistent
           ? SchedulePersistent(index, packet, options, now_us, decisions)
@@ -419,7 +429,7 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
   if (dest.forwarding != ipvs::Forwarding::kMasquerade) {
     return unknown("direct routing and tunnels");
   }
-  IpvsConnection c;
+  IpvsConnection& c = verdict.connection;
   c.protocol = packet.protocol;
   c.client = packet.src;
   c.client_port = packet.src_port;
@@ -438,14 +448,10 @@ IpvsVerdict IpvsState::Schedule(int32_t index, const Packet& packet,
   c.one_packet = service.one_packet && packet.protocol == Protocol::kUdp;
   c.forwarding = dest.forwarding;
   verdict.kind = IpvsVerdict::kForward;
-  if (c.one_packet) {
-    verdict.connection = c;
-    return verdict;
-  }
+  if (c.one_packet) return verdict;
   Count(c, 0, 1);
   Touch(c, packet, false, now_us);
-  Add(c);
-  verdict.connection = c;
+  Add(c, hash);
   return verdict;
 }
 
@@ -478,7 +484,7 @@ int32_t IpvsState::SchedulePersistent(int32_t index, const Packet& packet,
     dest = Choose(index, packet, decisions);
     if (dest < 0) return dest;
   }
-  templates_[key] = {dest, now_us + service.timeout_us};
+  templates_[key] = {dest, now_us + service.timeout_s * kSecond};
   return dest;
 }
 

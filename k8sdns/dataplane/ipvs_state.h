@@ -146,13 +146,18 @@ class IpvsState {
     return {c.dest, c.client, c.dest_port, c.client_port, c.protocol};
   }
   // Slots; SlotTable::kNone: none.
-  uint32_t FindRequest(const Tuple& tuple) const;
+  uint32_t FindRequest(const Tuple& tuple, uint32_t hash) const;
   uint32_t FindReply(const Tuple& tuple, uint32_t hash) const;
-  void Add(const IpvsConnection& connection);
+  // `hash`: of its request.
+  void Add(const IpvsConnection& connection, uint32_t hash);
+  // Speed only: asks for what a new connection of the packet most likely needs
+  // of its service and real server.
+  void PrefetchChoice(const Packet& packet) const;
   // Whether the connections are the same.
   bool HasConnectionsOf(const IpvsState& other) const;
 
-  IpvsVerdict Schedule(int32_t service, const Packet& packet,
+  // `hash`: of the packet's tuple.
+  IpvsVerdict Schedule(int32_t service, const Packet& packet, uint32_t hash,
                        const IpvsOptions& options, int64_t now_us,
                        Decisions& decisions);
   // Index of a real server of the whole table, or -1.

@@ -74,6 +74,52 @@ TEST(IpvsState, SchedulersWalkFromTheLastAddedServer) {
   EXPECT_EQ(Node(Three("-s fo", {3, 2, 1})).Flows(3), "111");
 }
 
+// Services are found by a hash of their keys, whatever else hashes there.
+TEST(IpvsState, EachOfManyServicesHasItsOwnServersAndTurns) {
+  constexpr uint32_t kServices = 3000;
+  std::string text;
+  for (uint32_t s = 0; s < kServices; ++s) {
+    const std::string vip =
+        absl::StrCat("10.0.", s / 100, ".", s % 100, ":", 80 + s % 3);
+    absl::StrAppend(&text, "-A -t ", vip, " -s rr\n");
+    for (uint32_t d = 0; d < s % 4; ++d) {
+      absl::StrAppend(&text, "-a -t ", vip, " -r 10.", 100 + d, ".", s / 100,
+                      ".", s % 100, ":8080 -m -w ", d == 2 ? 0 : 1, "\n");
+    }
+  }
+  Node node(text);
+  uint16_t port = 1024;
+  for (uint32_t turn = 0; turn < 4; ++turn) {
+    for (uint32_t s = 0; s < kServices; ++s) {
+      Packet packet =
+          Packet::Tcp({IpAddress::V4(0xcb007107), port++},
+                      {IpAddress::V4(0x0a000000 + (s / 100 << 8) + s % 100),
+                       static_cast<uint16_t>(80 + s % 3)});
+      const IpvsVerdict v = node.Send(packet);
+      if (s % 4 == 0) {
+        ASSERT_EQ(v.kind, IpvsVerdict::kLeave) << s;
+      } else {
+        ASSERT_EQ(v.kind, IpvsVerdict::kForward) << s;
+        // The last added one comes first; the third takes no connections.
+        const uint32_t usable = s % 4 == 1 ? 1 : 2;
+        const uint32_t d = usable - 1 - turn % usable;
+        ASSERT_EQ(v.connection.dest.v4(),
+                  0x0a000000 + ((100 + d) << 16) + (s / 100 << 8) + s % 100)
+            << s << " " << turn;
+      }
+      packet.dst_port = 83;
+      ASSERT_EQ(node.Send(packet).kind, IpvsVerdict::kPass) << s;
+    }
+  }
+  // Changed to the same services: the turns start anew, connections stay.
+  const size_t connections = node.state.connection_count();
+  node.state.Change(Read(text));
+  EXPECT_EQ(node.state.connection_count(), connections);
+  const IpvsVerdict v = node.Send(Packet::Tcp({IpAddress::V4(0xcb007108), 1},
+                                              {IpAddress::V4(0x0a000002), 82}));
+  EXPECT_EQ(v.connection.dest.v4() >> 16 & 0xff, 101u);
+}
+
 // Every possible choice for one new connection, with its probability in 1/12.
 std::string Choices(const std::string& text) {
   std::string out;

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "k8sdns/dataplane/routing.h"
 
@@ -115,7 +117,9 @@ void Routing::AddDevices(const NodeConfig& node) {
       by_name_.try_emplace(devices_[i].name, i);
     }
   }
-  auto add = [](Device& device, const IpPrefix& prefix) {
+  // The networks that the device has an address of.
+  absl::flat_hash_set<std::pair<const Device*, IpPrefix>> networks;
+  auto add = [&](Device& device, const IpPrefix& prefix) {
     DeviceAddress a;
     a.address = prefix.address();
     a.prefix_length = prefix.length();
@@ -128,13 +132,7 @@ void Routing::AddDevices(const NodeConfig& node) {
       device.ipv6.insert(at, a);
       return;
     }
-    for (const DeviceAddress& other : device.ipv4) {
-      if (!other.secondary && other.prefix_length == a.prefix_length &&
-          IpPrefix(other.address, other.prefix_length).Masked() ==
-              prefix.Masked()) {
-        a.secondary = true;
-      }
-    }
+    a.secondary = !networks.emplace(&device, prefix.Masked()).second;
     device.ipv4.push_back(a);
   };
   add(devices_[kLoopback], Prefix("127.0.0.1/8"));
@@ -182,20 +180,15 @@ DeviceIndex Routing::FindDevice(absl::string_view name) const {
 
 void Routing::AddAddressRoutes(DeviceIndex index) {
   const Device& device = devices_[index];
+  // A network's primary address: the first one.
+  absl::flat_hash_map<IpPrefix, IpAddress> primaries;
   for (const DeviceAddress& a : device.ipv4) {
-    // A secondary address' own route prefers the primary one as a source.
-    IpAddress primary = a.address;
     const IpPrefix net = IpPrefix(a.address, a.prefix_length).Masked();
-    for (const DeviceAddress& other : device.ipv4) {
-      if (!other.secondary && other.prefix_length == a.prefix_length &&
-          net.Contains(other.address)) {
-        primary = other.address;
-        break;
-      }
-    }
     FibRoute route;
     route.device = index;
-    route.preferred_source = primary;
+    // A secondary address' own route prefers the primary one as a source.
+    route.preferred_source =
+        primaries.try_emplace(net, a.address).first->second;
     route.prefix = IpPrefix::Host(a.address);
     route.type = RouteType::kLocal;
     route.scope = Scope::kHost;
@@ -288,7 +281,8 @@ void Routing::AddRoute(uint32_t table, const FibRoute& route) {
     }
     return other.metric <= route.metric;
   };
-  routes.insert(std::find_if_not(routes.begin(), routes.end(), before), route);
+  routes.insert(std::partition_point(routes.begin(), routes.end(), before),
+                route);
 }
 
 void Routing::IndexRoutes4(RouteTable& table) {
