@@ -186,6 +186,8 @@ class Table {
   bool Remove(const ServiceKey& key);
   void Clear();
   void Reserve(size_t servers);
+  // Asks for the memory that FindOrAdd() will look at.
+  void Prefetch(const ServiceKey& key) const { index_.prefetch(key); }
 
   size_t size() const { return index_.size(); }
   bool empty() const { return index_.empty(); }

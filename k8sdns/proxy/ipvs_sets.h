@@ -113,6 +113,8 @@ class CountedSet {
     return counts_.contains(member);
   }
 
+  // Asks for the memory that Add() will write to.
+  void Prefetch(const KubeSetMember& member) const { counts_.prefetch(member); }
   void Reserve(size_t members) { counts_.reserve(members); }
 
   // kube-proxy writes rules for the set if it wants anything in it.

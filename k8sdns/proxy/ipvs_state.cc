@@ -107,7 +107,6 @@ void IpvsState::Load(const Cluster& cluster) {
   services_.reserve(cluster.services().size());
   servers.Reserve(cluster.services().size());
   claimants_.reserve(cluster.services().size());
-  slice_owners_.reserve(cluster.endpoint_slices().size());
   for (const IpFamily family : families) {
     auto& sets = by_family[static_cast<int>(family)].sets;
     for (KubeSet set : {KubeSet::kClusterIp, KubeSet::kIpvsIps}) {
@@ -225,8 +224,9 @@ void IpvsState::PutService(const Service& service, bool deleted) {
       IpvsPort* const port = port_pool_.New();
       port->service = &state;
       port->info = std::move(info);
-      ReadEndpoints(f, *port);
       MakeClaims(family, *port);
+      if (!journaling_) PrefetchPlaces(family, *port);
+      ReadEndpoints(f, *port);
       Enter(family, *port);
       f.ports.push_back(port);
     }
@@ -234,21 +234,40 @@ void IpvsState::PutService(const Service& service, bool deleted) {
   if (!watched) DropIfEmpty(state);
 }
 
-IpvsService* IpvsState::OwnerOf(const ObjectMeta& slice, size_t hash) const {
-  const auto owners = slice_owners_.find(hash);
+void IpvsState::KnowOwners() {
+  if (owners_known_) return;
+  owners_known_ = true;
+  for (IpvsService* service : services_) {
+    const absl::string_view namespace_ = service->namespace_;
+    for (const IpvsService::Family& f : service->families) {
+      for (const CompactSlice& slice : f.slices) {
+        slice_owners_[absl::HashOf(namespace_, absl::string_view(slice.name))]
+            .push_back(service);
+      }
+    }
+  }
+}
+
+IpvsService* IpvsState::OwnerOf(const ObjectMeta& slice,
+                                absl::string_view service) {
+  // A slice seldom changes its service.
+  const auto same = services_.find(Name(slice.namespace_, service));
+  if (same != services_.end() && (*same)->HasSlice(slice.name)) return *same;
+  KnowOwners();
+  const auto owners = slice_owners_.find(HashOf(slice));
   if (owners == slice_owners_.end()) return nullptr;
-  for (IpvsService* service : owners->second) {
-    if (service->namespace_ == slice.namespace_ &&
-        service->HasSlice(slice.name)) {
-      return service;
+  for (IpvsService* owner : owners->second) {
+    if (owner->namespace_ == slice.namespace_ && owner->HasSlice(slice.name)) {
+      return owner;
     }
   }
   return nullptr;
 }
 
-void IpvsState::RemoveSlice(IpvsService& service, absl::string_view name,
-                            size_t hash) {
-  const auto owners = slice_owners_.find(hash);
+void IpvsState::RemoveSlice(IpvsService& service, const ObjectMeta& slice) {
+  KnowOwners();
+  const absl::string_view name = slice.name;
+  const auto owners = slice_owners_.find(HashOf(slice));
   auto& of_hash = owners->second;
   of_hash.erase(std::find(of_hash.begin(), of_hash.end(), &service));
   if (of_hash.empty()) slice_owners_.erase(owners);
@@ -273,11 +292,10 @@ void IpvsState::PutSlice(const EndpointSlice& slice, absl::string_view service,
   const ObjectMeta& meta = slice.metadata;
   const bool watched = !deleted && IsWatched(meta, traits) &&
                        slice.address_type != AddressType::kFqdn;
-  const size_t hash = HashOf(meta);
   // Of those that are loaded, each comes once.
-  IpvsService* owner = journaling_ ? OwnerOf(meta, hash) : nullptr;
+  IpvsService* owner = journaling_ ? OwnerOf(meta, service) : nullptr;
   if (owner != nullptr && (!watched || owner->name != service)) {
-    RemoveSlice(*owner, meta.name, hash);
+    RemoveSlice(*owner, meta);
     owner = nullptr;
   }
   if (!watched) return;
@@ -289,7 +307,7 @@ void IpvsState::PutSlice(const EndpointSlice& slice, absl::string_view service,
   if (!reader.ReadSliceOf(service, slice, compact_)) return;
   IpvsService& state = ServiceOf(meta.namespace_, service);
   if (owner == nullptr) {
-    slice_owners_[hash].push_back(&state);
+    if (owners_known_) slice_owners_[HashOf(meta)].push_back(&state);
   } else if (families.size() > 1) {
     // The API forbids it, but a new object of the same name may be of the
     // other family.
@@ -365,6 +383,21 @@ void IpvsState::Enter(IpFamily family, IpvsPort& port) {
         port.no_node_access;
     state.rules_stale = true;
     journal_.rules[static_cast<int>(family)] = true;
+  }
+}
+
+void IpvsState::PrefetchPlaces(IpFamily family, const IpvsPort& port) const {
+  const FamilyState& state = by_family[static_cast<int>(family)];
+  for (const auto& [set, member] : port.members) {
+    state.sets[static_cast<int>(set)].Prefetch(member);
+  }
+  for (const VirtualClaim& claim : port.claims) {
+    claimants_.prefetch(claim.key);
+    servers.Prefetch(claim.key);
+    if (!claim.bind) continue;
+    KubeSetMember member;
+    member.ip = claim.key.address;
+    state.sets[static_cast<int>(KubeSet::kIpvsIps)].Prefetch(member);
   }
 }
 

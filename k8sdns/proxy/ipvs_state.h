@@ -126,9 +126,11 @@ class IpvsState {
   void PutSlice(const EndpointSlice& slice, absl::string_view service,
                 bool deleted);
   void PutEndpoints(const Endpoints& endpoints, bool deleted);
-  // The service that has this slice, or null. `hash` is HashOf(meta).
-  IpvsService* OwnerOf(const ObjectMeta& slice, size_t hash) const;
-  void RemoveSlice(IpvsService& service, absl::string_view name, size_t hash);
+  // The service that has this slice, or null; probably it is that called
+  // `service`.
+  IpvsService* OwnerOf(const ObjectMeta& slice, absl::string_view service);
+  void KnowOwners();
+  void RemoveSlice(IpvsService& service, const ObjectMeta& slice);
   void TakeSlice(IpFamily family, IpvsService::Family& from,
                  absl::string_view name);
   static size_t HashOf(const ObjectMeta& meta) {
@@ -155,6 +157,8 @@ class IpvsState {
   // was called last for this port.
   void Enter(IpFamily family, IpvsPort& port);
   void Leave(IpFamily family, IpvsPort& port);
+  // Asks for the memory that Enter() will write to.
+  void PrefetchPlaces(IpFamily family, const IpvsPort& port) const;
 
   void Claim(IpvsPort& port, uint32_t claim);
   void Unclaim(IpvsPort& port, uint32_t claim);
@@ -203,9 +207,11 @@ class IpvsState {
   absl::flat_hash_set<IpvsService*, NameHash, NameEq> services_;
   IpvsService* last_service_ = nullptr;  // what ServiceOf() found; may be null
   // The services of the slices with a name of this hash, to notice that a slice
-  // changed its service.
+  // changed its service. Filled by the first event that brings or takes a
+  // slice: a compiler that only sees slices change does without.
   absl::flat_hash_map<size_t, absl::InlinedVector<IpvsService*, 1>>
       slice_owners_;
+  bool owners_known_ = false;
   absl::flat_hash_map<ipvs::ServiceKey, Claimants> claimants_;
   IpvsJournal journal_;
   bool journaling_ = false;
