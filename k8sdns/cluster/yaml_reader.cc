@@ -82,7 +82,15 @@ class YamlSource {
     return true;
   }
   bool TakeBool(const Value& value, bool& out) const {
-    const Scalar scalar = Resolve(value.event);
+    const YamlEvent& e = value.event;
+    if (e.plain && e.tag == Tag::kNone) {  // as almost all are written
+      const bool is_true = e.text == "true";
+      if (is_true || e.text == "false") {
+        out = is_true;
+        return true;
+      }
+    }
+    const Scalar scalar = Resolve(e);
     if (scalar.kind != ScalarKind::kBool) return false;
     out = scalar.boolean;
     return true;
