@@ -69,7 +69,6 @@ static_assert(sizeof(IpvsService) == 64);
 
 class IpvsServices {
  public:
-  IpvsServices() = default;
   explicit IpvsServices(const ipvs::Table& table);
 
   // The service of a packet: that of its mark, that of its destination, that

@@ -13,6 +13,7 @@
 namespace k8sdns {
 namespace {
 
+#if defined(__SSE2__)
 uint64_t Word(const char* bytes) {
   uint64_t word;
   std::memcpy(&word, bytes, sizeof word);
@@ -26,6 +27,7 @@ inline uint64_t OctetBefore(uint64_t bytes, int digits) {
   return (numbers >> 24) + 10 * (numbers >> 16 & 0xff) +
          100 * (numbers >> 8 & 0xff);
 }
+#endif
 
 // Reads four decimal octets. With `leading_zeros`, "010" is 10.
 std::optional<IpAddress> ParseV4(absl::string_view text, bool leading_zeros) {

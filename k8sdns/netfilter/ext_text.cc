@@ -429,13 +429,20 @@ bool OneOfTheFirstTwo(FinishCall& call, TextOp*) {
   return (call.seen & 3) != 0 || call.rule->Fail("an option is missing");
 }
 
+// Tables and hooks are those of the kernel's xt_target and xt_match of the
+// name (net/netfilter/xt_*.c, net/ipv4/netfilter/ipt_*.c).
+constexpr uint8_t kMangle = TableBit(TableId::kMangle);
+constexpr uint8_t kReceiving =
+    HookBit(Hook::kPrerouting) | HookBit(Hook::kInput);
+constexpr uint8_t kNotPrerouting = 0x1f & ~HookBit(Hook::kPrerouting);
+
 constexpr TextExtension kExtensions[] = {
     {"connbytes", false, kBoth, kConnbytesOptions},
     {"connlimit", false, kBoth, kConnlimitOptions, 0, OneOfTheFirstTwo},
     {"time", false, kBoth, kTimeOptions, 0, FinishTime},
     {"cpu", false, kBoth, kCpuOptions},
     {"devgroup", false, kBoth, kDevgroupOptions, 0, OneOfTheFirstTwo},
-    {"realm", false, kV4, kRealmOptions},
+    {"realm", false, kV4, kRealmOptions, 0, nullptr, 0, kNotPrerouting},
     {"helper", false, kBoth, kHelperOptions},
     {"quota", false, kBoth, kQuotaOptions},
     {"cgroup", false, kBoth, kCgroupOptions},
@@ -444,19 +451,22 @@ constexpr TextExtension kExtensions[] = {
     {"ah", false, kV6, kAh6Options},
     {"ipcomp", false, kBoth, kIpcompOptions, 108},
     {"ecn", false, kBoth, kEcnOptions},
-    {"socket", false, kBoth, kSocketOptions},
+    {"socket", false, kBoth, kSocketOptions, 0, nullptr, 0, kReceiving},
     {"tcpmss", false, kBoth, kTcpmssOptions, 6},
     {"connlabel", false, kBoth, kConnlabelOptions},
-    {"osf", false, kBoth, kOsfOptions, 6},
-    {"TPROXY", true, kBoth, kTproxyOptions},
+    {"osf", false, kBoth, kOsfOptions, 6, nullptr, 0,
+     kReceiving | HookBit(Hook::kForward)},
+    {"TPROXY", true, kBoth, kTproxyOptions, 0, nullptr, kMangle,
+     HookBit(Hook::kPrerouting)},
     {"TEE", true, kBoth, kTeeOptions},
     {"AUDIT", true, kBoth, kAuditOptions},
     {"IDLETIMER", true, kBoth, kIdletimerOptions},
-    {"SYNPROXY", true, kBoth, kSynproxyOptions, 6},
-    {"CHECKSUM", true, kBoth, kChecksumOptions},
+    {"SYNPROXY", true, kBoth, kSynproxyOptions, 6, nullptr, 0,
+     HookBit(Hook::kInput) | HookBit(Hook::kForward)},
+    {"CHECKSUM", true, kBoth, kChecksumOptions, 0, nullptr, kMangle},
     {"CONNSECMARK", true, kBoth, kConnsecmarkOptions, 0, OneOfTheFirstTwo},
     {"SECMARK", true, kBoth, kSecmarkOptions},
-    {"ECN", true, kV4, kEcnTargetOptions},
+    {"ECN", true, kV4, kEcnTargetOptions, 0, nullptr, kMangle},
 };
 
 }  // namespace

@@ -289,9 +289,19 @@ constexpr TextExtension kIpv6Extensions[] = {
     {"mh", false, kV6, kMhOptions, 135},
     {"ipv6header", false, kV6, kIpv6headerOptions},
     {"srh", false, kV6, kSrhOptions},
-    {"eui64", false, kV6, {}},
-    {"SNPT", true, kV6, kPrefixOptions},
-    {"DNPT", true, kV6, kPrefixOptions},
+    {"eui64",
+     false,
+     kV6,
+     {},
+     0,
+     nullptr,
+     0,
+     HookBit(Hook::kPrerouting) | HookBit(Hook::kInput) |
+         HookBit(Hook::kForward)},
+    {"SNPT", true, kV6, kPrefixOptions, 0, nullptr, TableBit(TableId::kMangle),
+     HookBit(Hook::kInput) | HookBit(Hook::kPostrouting)},
+    {"DNPT", true, kV6, kPrefixOptions, 0, nullptr, TableBit(TableId::kMangle),
+     HookBit(Hook::kPrerouting) | HookBit(Hook::kOutput)},
 };
 
 }  // namespace

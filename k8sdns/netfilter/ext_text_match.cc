@@ -262,7 +262,8 @@ constexpr TextExtension kMatchExtensions[] = {
     {"string", false, kBoth, kStringOptions, 0, FinishString},
     {"bpf", false, kBoth, kBpfOptions, 0, FinishBpf},
     {"cluster", false, kBoth, kClusterOptions, 0, FinishCluster},
-    {"TCPOPTSTRIP", true, kBoth, kTcpoptstripOptions, 6},
+    {"TCPOPTSTRIP", true, kBoth, kTcpoptstripOptions, 6, nullptr,
+     TableBit(TableId::kMangle)},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 
 namespace k8sdns::netfilter {
 namespace {
@@ -248,6 +249,23 @@ const Extension* ExtensionTable::FindMatch(absl::string_view name,
     }
   }
   return nullptr;
+}
+
+const Extension* ExtensionTable::Find(OpView op, IpFamily family,
+                                      const StringPool& strings) const {
+  const auto first_word = [](absl::string_view text) {
+    return text.substr(0, text.find(' '));
+  };
+  if (op.kind() == OpKind::kUnknownMatch) {
+    absl::string_view text = strings.Get(op.As<UnknownMatch>().text);
+    absl::ConsumePrefix(&text, "-m ");
+    return FindMatch(first_word(text), family);
+  }
+  if (op.kind() == OpKind::kUnknownTarget) {
+    return FindTarget(first_word(strings.Get(op.As<UnknownTarget>().text)),
+                      family);
+  }
+  return Find(op.kind());
 }
 
 const Extension* ExtensionTable::FindTarget(absl::string_view name,

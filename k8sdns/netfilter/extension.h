@@ -210,6 +210,9 @@ class ExtensionTable {
   const Extension* FindTarget(absl::string_view name, IpFamily family) const;
   // For printing; nullptr for basic, unknown and chain ops.
   const Extension* Find(OpKind kind) const;
+  // The same, but also that of a match or target that is kept as text.
+  const Extension* Find(OpView op, IpFamily family,
+                        const StringPool& strings) const;
   std::span<const Extension> all() const { return all_; }
 
  private:

@@ -447,9 +447,10 @@ void FileReader::NoteRule(ChainId chain, RuleView rule) {
   uint8_t hooks = 0xff;
   absl::string_view name;
   for (OpView op : rule.ops()) {
-    const Extension* e = ExtensionTable::Get().Find(op.kind());
+    const Extension* e =
+        ExtensionTable::Get().Find(op, rules_->family(), rules_->strings());
     if (e == nullptr) continue;
-    const uint8_t allowed = HooksAllowed(*e, op);
+    const uint8_t allowed = HooksAllowed(*e, op, rules_->strings());
     if (allowed == 0) continue;
     if ((hooks & ~allowed) != 0) name = e->name;
     hooks &= allowed;
@@ -465,7 +466,8 @@ bool FileReader::Append(ChainId chain, Command& command) {
     const RuleBuilder rule = WithCounters(built, command);
     if (options_.kernel_checks) {
       const std::string refused =
-          CheckRule(*table_, options_.variant, rules_->family(), rule.view());
+          CheckRule(*table_, options_.variant, rules_->family(),
+                    rules_->strings(), rule.view());
       if (!refused.empty()) return Fail(refused);
     }
     table_->Append(chain, rule);
@@ -512,7 +514,8 @@ bool FileReader::NumberedCommand(ChainId chain, Command& command) {
       const RuleBuilder rule = WithCounters(built, command);
       if (options_.kernel_checks) {
         const std::string refused =
-            CheckRule(*table_, options_.variant, rules_->family(), rule.view());
+            CheckRule(*table_, options_.variant, rules_->family(),
+                      rules_->strings(), rule.view());
         if (!refused.empty()) return Fail(refused);
       }
       table_->Insert(chain, at, rule.view());

@@ -165,6 +165,64 @@ TEST(ParseIptablesSave, WhatTheKernelRefuses) {
               HasSubstr("POSTROUTING"));
 }
 
+// Also of what is kept as text: by the Linux 6.18 kernel that the recordings
+// come from. "": it takes the rule.
+TEST(ParseIptablesSave, WhatTheKernelRefusesByProtocolTableAndHook) {
+  struct Case {
+    absl::string_view table, rule, legacy, nft;
+  };
+  const Case cases[] = {
+      {"filter", "-A X -m esp --espspi 1", "esp needs -p esp",
+       "esp needs -p esp"},
+      {"filter", "-A X ! -p esp -m esp --espspi 1", "needs -p esp",
+       "needs -p esp"},
+      {"filter", "-A X -p esp -m esp --espspi 1", "", ""},
+      {"filter", "-A X -p udp -m ipcomp --ipcompspi 1", "needs -p ipcomp",
+       "needs -p ipcomp"},
+      {"filter", "-A X -p udp -m tcpmss --mss 1", "needs -p tcp",
+       "needs -p tcp"},
+      {"filter", "-A X -m ecn --ecn-ip-ect 1", "", ""},
+      {"filter", "-A X -m ecn --ecn-tcp-ece", "needs -p tcp", "needs -p tcp"},
+      {"mangle", "-A X -j ECN --ecn-tcp-remove", "needs -p tcp",
+       "needs -p tcp"},
+      {"mangle", "-A X -j TCPOPTSTRIP --strip-options mss", "needs -p tcp",
+       "needs -p tcp"},
+      {"filter", "-A X -p tcp -j TCPOPTSTRIP --strip-options mss",
+       "not allowed in table filter", "not allowed in table filter"},
+      {"mangle", "-A X -p icmp -j TPROXY --on-port 1", "needs -p tcp or -p udp",
+       "needs -p tcp or -p udp"},
+      {"mangle", "-A PREROUTING -p udp -j TPROXY --on-port 1", "", ""},
+      {"mangle", "-A FORWARD -p udp -j TPROXY --on-port 1",
+       "only in PREROUTING", "only in PREROUTING"},
+      {"filter", "-A FORWARD -m socket", "only in PREROUTING, INPUT",
+       "only in PREROUTING, INPUT"},
+      {"filter", "-A INPUT -m policy --dir out --pol none",
+       "reached from INPUT", "reached from INPUT"},
+      {"filter", "-A OUTPUT -m policy --dir out --pol none", "", ""},
+      {"mangle", "-A FORWARD -p tcp -j TCPMSS --set-mss 1400",
+       "needs -m tcp with SYN", ""},
+      {"mangle", "-A FORWARD -p tcp --syn -j TCPMSS --set-mss 1400", "", ""},
+      {"mangle", "-A FORWARD -p udp -j TCPMSS --set-mss 1400", "needs -p tcp",
+       "needs -p tcp"},
+      {"filter", "-A X -m tcp", "tcp needs -p tcp", "tcp needs -p tcp"},
+      {"filter", "-A X ! -d 0.0.0.0/0", "", "not known to nft"},
+  };
+  for (const Case& c : cases) {
+    for (Variant variant : {Variant::kLegacy, Variant::kNft}) {
+      ParseOptions options;
+      options.variant = variant;
+      const auto rules =
+          ParseIptablesSave(InTable(c.table, c.rule), IpFamily::kIpv4, options);
+      const absl::string_view refused =
+          variant == Variant::kNft ? c.nft : c.legacy;
+      EXPECT_EQ(rules.ok(), refused.empty()) << c.rule << rules.status();
+      EXPECT_THAT(std::string(rules.status().message()),
+                  HasSubstr(std::string(refused)))
+          << c.rule;
+    }
+  }
+}
+
 TEST(ParseIptablesSave, BadInputIsRefusedNotLost) {
   for (const char* text :
        {"*filter\n", "COMMIT\n", "*filter\r\nCOMMIT\r\n", "*nosuch\nCOMMIT\n",

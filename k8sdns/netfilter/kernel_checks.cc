@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "k8sdns/net/packet.h"
 
 namespace k8sdns::netfilter {
 namespace {
@@ -125,7 +127,8 @@ std::string HookList(uint8_t hooks) {
 
 }  // namespace
 
-uint8_t HooksAllowed(const Extension& extension, OpView op) {
+uint8_t HooksAllowed(const Extension& extension, OpView op,
+                     const StringPool& strings) {
   if (op.kind() == OpKind::kPhysdev) {
     const PhysdevMatch p = op.As<PhysdevMatch>();
     const bool out =
@@ -145,13 +148,72 @@ uint8_t HooksAllowed(const Extension& extension, OpView op) {
       return 0x1f & ~(HookBit(Hook::kPrerouting) | HookBit(Hook::kInput));
     }
   }
+  // policy_mt_check().
+  if (op.kind() == OpKind::kUnknownMatch && extension.name == "policy") {
+    const absl::string_view text = strings.Get(op.As<UnknownMatch>().text);
+    if (absl::StrContains(text, "--dir in")) {
+      return 0x1f & ~(HookBit(Hook::kPostrouting) | HookBit(Hook::kOutput));
+    }
+    if (absl::StrContains(text, "--dir out")) {
+      return 0x1f & ~(HookBit(Hook::kPrerouting) | HookBit(Hook::kInput));
+    }
+  }
   return extension.hooks;
 }
 
+namespace {
+
+// With nft, iptables writes these as expressions of nftables' own, which the
+// kernel takes without -p: a match of ports or flags (add_nft_tcp(),
+// add_nft_udp() of iptables 1.8.9).
+bool IsNative(Variant variant, OpView op) {
+  if (variant != Variant::kNft) return false;
+  if (op.kind() == OpKind::kTcp) {
+    const uint8_t flags = op.As<TcpMatch>().flags;
+    return flags != 0 && (flags & kHasTcpOption) == 0;
+  }
+  return op.kind() == OpKind::kUdp && op.As<UdpMatch>().flags != 0;
+}
+
+// Whether only SYN segments pass, as xt_TCPMSS.c's find_syn_match() sees it.
+bool MatchesSyn(RuleView rule) {
+  const auto tcp = rule.Get<TcpMatch>();
+  return tcp && (tcp->flags & kInvertTcpFlags) == 0 &&
+         (tcp->flag_compare & kTcpSyn) != 0;
+}
+
+// Whether the text of a match or target says what only TCP has.
+bool AsksForTcp(const Extension& extension, OpView op,
+                const StringPool& strings) {
+  // ecn_mt_check4(), ecn_tg_check().
+  if (op.kind() == OpKind::kUnknownMatch && extension.name == "ecn") {
+    return absl::StrContains(strings.Get(op.As<UnknownMatch>().text),
+                             "--ecn-tcp");
+  }
+  if (op.kind() == OpKind::kUnknownTarget && extension.name == "ECN") {
+    return absl::StrContains(strings.Get(op.As<UnknownTarget>().text),
+                             "--ecn-tcp");
+  }
+  return false;
+}
+
+// Nothing but an address of no bits, inverted: nftables has no such expression.
+template <typename Match>
+bool ExcludesAll(RuleView rule) {
+  const auto match = rule.Get<Match>();
+  return match && match->invert != 0 && match->prefix_length == 0;
+}
+
+}  // namespace
+
 std::string CheckRule(const Table& table, Variant variant, IpFamily family,
-                      RuleView rule) {
-  (void)family;
+                      const StringPool& strings, RuleView rule) {
+  if (variant == Variant::kNft &&
+      (ExcludesAll<SourceMatch>(rule) || ExcludesAll<DestinationMatch>(rule))) {
+    return "! -s or ! -d of all addresses is not known to nft";
+  }
   const auto protocol = rule.Get<ProtocolMatch>();
+  const int given = protocol && protocol->invert == 0 ? protocol->protocol : 0;
   for (OpView op : rule.ops()) {
     if (op.kind() == OpKind::kQueue && variant == Variant::kNft) {
       return "QUEUE is not known to nft";
@@ -163,25 +225,28 @@ std::string CheckRule(const Table& table, Variant variant, IpFamily family,
       }
       continue;
     }
-    const Extension* e = ExtensionTable::Get().Find(op.kind());
+    const Extension* e = ExtensionTable::Get().Find(op, family, strings);
     if (e == nullptr) continue;
     if (e->tables != 0 && (e->tables & TableBit(table.id())) == 0) {
       return absl::StrCat(e->name, " is not allowed in table ",
                           TableName(table.id()));
     }
-    const bool native =
-        variant == Variant::kNft &&
-        (op.kind() == OpKind::kTcp || op.kind() == OpKind::kUdp ||
-         op.kind() == OpKind::kTcpmss);
-    if (e->protocol != 0 && !native &&
-        (!protocol || protocol->invert || protocol->protocol != e->protocol)) {
-      return absl::StrCat(e->name, " needs -p ",
-                          SavedProtocolName(e->protocol));
+    const bool native = IsNative(variant, op);
+    const uint8_t needed = AsksForTcp(*e, op, strings) ? 6 : e->protocol;
+    if (needed != 0 && !native && needed != given) {
+      return absl::StrCat(e->name, " needs -p ", SavedProtocolName(needed));
     }
-    if (op.kind() == OpKind::kUdp && !native &&
-        (!protocol || protocol->invert ||
-         (protocol->protocol != 17 && protocol->protocol != 136))) {
+    // tproxy_tg4_check(), tproxy_tg6_check().
+    if (op.kind() == OpKind::kUnknownTarget && e->name == "TPROXY" &&
+        given != 6 && given != 17) {
+      return "TPROXY needs -p tcp or -p udp";
+    }
+    if (op.kind() == OpKind::kUdp && !native && given != 17 && given != 136) {
       return "udp needs -p udp";
+    }
+    if (op.kind() == OpKind::kTcpmss && variant == Variant::kLegacy &&
+        !MatchesSyn(rule)) {
+      return "TCPMSS needs -m tcp with SYN among its --tcp-flags";
     }
   }
   return "";

@@ -30,10 +30,11 @@ struct KernelFinding {
 };
 
 // The hooks at which the op is allowed; 0: any.
-uint8_t HooksAllowed(const Extension& extension, OpView op);
+uint8_t HooksAllowed(const Extension& extension, OpView op,
+                     const StringPool& strings);
 // Why the rule is refused in this table, "" if it is not.
 std::string CheckRule(const Table& table, Variant variant, IpFamily family,
-                      RuleView rule);
+                      const StringPool& strings, RuleView rule);
 // Loops, nesting, hooks. False: see `finding`.
 // `calls` are those of the table.
 bool CheckTable(const Table& table, Variant variant, const CallGraph& calls,

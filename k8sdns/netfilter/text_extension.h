@@ -65,6 +65,9 @@ struct TextExtension {
   uint8_t protocol = 0;
   // Checks what the options say together.
   bool (*finish)(FinishCall& call, TextOp* op) = nullptr;
+  // As of Extension.
+  uint8_t tables = 0;
+  uint8_t hooks = 0;
 };
 
 // Reads an option and keeps its text.
@@ -101,6 +104,8 @@ void AddTextExtensions(std::vector<std::vector<OptionSpec>>* specs,
       }
     };
     e.protocol = t.protocol;
+    e.tables = t.tables;
+    e.hooks = t.hooks;
     out->push_back(e);
     AddTextExtensions<kTable, kRow + 1>(specs, out);
   }

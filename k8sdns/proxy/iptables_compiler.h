@@ -19,7 +19,8 @@
 // to 2.5 times as long as a copy of its text, and Create() three to four times
 // as long as PrintTo(). Nearly half of Create() is waiting for memory: objects
 // lie scattered. Of the rest, a quarter is SHA-256. What is made lies in an
-// arena; what later changes replace there is freed with the compiler.
+// arena; what later changes replace there is freed with the compiler. The first
+// event that adds or removes an EndpointSlice makes an index of all of them.
 #ifndef K8SDNS_PROXY_IPTABLES_COMPILER_H_
 #define K8SDNS_PROXY_IPTABLES_COMPILER_H_
 

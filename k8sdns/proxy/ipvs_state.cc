@@ -175,8 +175,9 @@ void IpvsState::Apply(const WatchEvent& event, IpvsDelta* delta) {
         if constexpr (std::is_same_v<T, Service>) {
           PutService(object, deleted);
         } else if constexpr (std::is_same_v<T, EndpointSlice>) {
-          if (traits.endpoint_slices)
+          if (traits.endpoint_slices) {
             PutSlice(object, object.ServiceName(), deleted);
+          }
         } else if constexpr (std::is_same_v<T, Endpoints>) {
           if (!traits.endpoint_slices) PutEndpoints(object, deleted);
         } else if constexpr (std::is_same_v<T, Node>) {
