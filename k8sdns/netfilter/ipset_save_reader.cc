@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -87,6 +88,21 @@ std::optional<Command> FindCommand(absl::string_view word) {
   return std::nullopt;
 }
 
+// What makes an element one of its set: a bitmap has one place an address.
+std::string KeyOf(const IpSet& set, const IpSetElement& e) {
+  return set.type == "bitmap:ip,mac" ? e.addresses[0].ToString()
+                                     : PrintIpsetElement(set, e);
+}
+
+// An element of a bitmap:ip,mac without its MAC address waits for it; until
+// then its timeout does not run, and counts as over (ip_set_bitmap_ipmac.c,
+// mtype_add() of ip_set_bitmap_gen.h).
+bool MayBeAddedAgain(const IpSet& set, const IpSetElement& old,
+                     const IpSetElement& e) {
+  return set.type == "bitmap:ip,mac" && !old.mac &&
+         (e.mac || old.timeout_s.value_or(0) != 0);
+}
+
 class FileReader {
  public:
   FileReader(const IpsetParseOptions& options, IpSets* sets)
@@ -96,16 +112,24 @@ class FileReader {
 
  private:
   using Words = std::vector<absl::string_view>;
-  // The elements of a set by their printed form.
+  // The elements of a set, by KeyOf().
   using Index = absl::flat_hash_set<std::string>;
+  // The options of a command that were met.
+  using Met = absl::InlinedVector<absl::string_view, 8>;
+  struct Creation {
+    IpSet set;
+    Met met;
+    absl::string_view from, to;  // the range's old spelling
+  };
 
   bool Split(absl::string_view line, Words* words);
   bool Line(absl::string_view line);
   bool Create(const Words& words, bool exist);
-  bool CreateOption(const Words& words, size_t* at, IpSet* set);
+  bool CreateOption(const Words& words, size_t* at, Creation* creation);
+  bool Once(absl::string_view name, Met* met);
   bool Range(absl::string_view text, IpSet* set);
   bool Elements(Command command, const Words& words, bool exist);
-  bool ElementOption(const Words& words, size_t* at, const IpSet& set,
+  bool ElementOption(const Words& words, size_t* at, const IpSet& set, Met* met,
                      IpSetElement* e, std::string* before, std::string* after);
   bool AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
               const std::string& before, const std::string& after, bool exist);
@@ -248,7 +272,18 @@ bool FileReader::Range(absl::string_view text, IpSet* set) {
   return true;
 }
 
-bool FileReader::CreateOption(const Words& words, size_t* at, IpSet* set) {
+// An option with a value may come once.
+bool FileReader::Once(absl::string_view name, Met* met) {
+  if (std::find(met->begin(), met->end(), name) != met->end()) {
+    return Fail(name, " a second time");
+  }
+  met->push_back(name);
+  return true;
+}
+
+bool FileReader::CreateOption(const Words& words, size_t* at,
+                              Creation* creation) {
+  IpSet* const set = &creation->set;
   absl::string_view name = words[*at];
   if (absl::StartsWith(name, "--")) name.remove_prefix(2);
   auto flag = [&](bool allowed, bool* to) {
@@ -277,6 +312,7 @@ bool FileReader::CreateOption(const Words& words, size_t* at, IpSet* set) {
   if (*at + 1 >= words.size() || words[*at + 1].empty()) {
     return Fail("missing argument of `", name, "'");
   }
+  if (!Once(name == "from" ? "range" : name, &creation->met)) return false;
   const absl::string_view value = words[*at + 1];
   *at += 2;
   uint32_t number;
@@ -290,7 +326,14 @@ bool FileReader::CreateOption(const Words& words, size_t* at, IpSet* set) {
     }
     return true;
   }
-  if (name == "range" || name == "from") return Range(value, set);
+  if (name == "range") return Range(value, set);
+  if (name == "from" || name == "to") {
+    if (value.find_first_of("-/") != absl::string_view::npos) {
+      return Fail("`", value, "' is not one end of a range");
+    }
+    (name == "from" ? creation->from : creation->to) = value;
+    return true;
+  }
   if (name == "bitmask") {
     const auto mask = IpAddress::Parse(value);
     if (!mask) return Fail("bad bitmask `", value, "'");
@@ -336,7 +379,8 @@ bool FileReader::Create(const Words& words, bool exist) {
   if (words[1].empty() || words[1].size() > kMaxName) {
     return Fail("bad set name `", words[1], "'");
   }
-  IpSet set;
+  Creation creation;
+  IpSet& set = creation.set;
   set.name = std::string(words[1]);
   set.type = std::string(words[2]);
   for (const Alias& a : kAliases) {
@@ -351,16 +395,23 @@ bool FileReader::Create(const Words& words, bool exist) {
     return Fail("set type ", set.type, " is not there");
   }
   for (size_t at = 3; at < words.size();) {
-    if (!CreateOption(words, &at, &set)) return false;
+    if (!CreateOption(words, &at, &creation)) return false;
+  }
+  if (creation.from.empty() != creation.to.empty()) {
+    return Fail("from and to come together");
+  }
+  if (!creation.from.empty() &&
+      !Range(absl::StrCat(creation.from, "-", creation.to), &set)) {
+    return false;
   }
   const uint8_t bits = set.family == IpFamily::kIpv4 ? 32 : 128;
   if (set.netmask > bits) return Fail("netmask is out of range");
   if (set.netmask == bits) set.netmask = 0;
-  const bool has_range =
-      std::any_of(words.begin() + 3, words.end(), [](absl::string_view w) {
-        return w == "range" || w == "--range" || w == "from" || w == "--from";
-      });
-  if (set.is_bitmap() && !has_range) return Fail("range is missing");
+  const Met& met = creation.met;
+  if (set.is_bitmap() &&
+      std::find(met.begin(), met.end(), "range") == met.end()) {
+    return Fail("range is missing");
+  }
   if (set.is_bitmap() && set.type != "bitmap:port") {
     const uint32_t step =
         set.netmask == 0 ? 1 : uint32_t{1} << (32 - set.netmask);
@@ -382,7 +433,7 @@ bool FileReader::Create(const Words& words, bool exist) {
 }
 
 bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
-                               IpSetElement* e, std::string* before,
+                               Met* met, IpSetElement* e, std::string* before,
                                std::string* after) {
   absl::string_view name = words[*at];
   if (absl::StartsWith(name, "--")) name.remove_prefix(2);
@@ -408,6 +459,7 @@ bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
   if (*at + 1 >= words.size() || words[*at + 1].empty()) {
     return Fail("missing argument of `", name, "'");
   }
+  if (!Once(name, met)) return false;
   const absl::string_view value = words[*at + 1];
   *at += 2;
   if (order) {
@@ -451,8 +503,9 @@ bool FileReader::Elements(Command command, const Words& words, bool exist) {
   IpSetElement prototype;
   std::string before;
   std::string after;
+  Met met;
   for (size_t at = 3; at < words.size();) {
-    if (!ElementOption(words, &at, *set, &prototype, &before, &after)) {
+    if (!ElementOption(words, &at, *set, &met, &prototype, &before, &after)) {
       return false;
     }
   }
@@ -480,7 +533,14 @@ bool FileReader::Elements(Command command, const Words& words, bool exist) {
   if (command == Command::kDel) return DeleteAll(set, elements, exist);
   Index& index = index_[set->name];
   for (const IpSetElement& e : elements) {
-    if (!index.contains(PrintIpsetElement(*set, e))) {
+    const bool there =
+        index.contains(KeyOf(*set, e)) &&
+        (!e.mac || std::any_of(set->elements.begin(), set->elements.end(),
+                               [&](const IpSetElement& other) {
+                                 return PrintIpsetElement(*set, other) ==
+                                        PrintIpsetElement(*set, e);
+                               }));
+    if (!there) {
       return Fail(words[2], " is not in set ", set->name);
     }
   }
@@ -492,12 +552,15 @@ bool FileReader::AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
                         bool exist) {
   Index& index = index_[set->name];
   for (const IpSetElement& e : elements) {
-    const std::string key = PrintIpsetElement(*set, e);
+    const std::string key = KeyOf(*set, e);
     if (index.contains(key)) {
-      if (!exist) return Fail(key, " is in set ", set->name, " already");
-      for (IpSetElement& old : set->elements) {
-        if (PrintIpsetElement(*set, old) == key) old = e;
+      const auto old = std::find_if(
+          set->elements.begin(), set->elements.end(),
+          [&](const IpSetElement& x) { return KeyOf(*set, x) == key; });
+      if (!exist && !MayBeAddedAgain(*set, *old, e)) {
+        return Fail(key, " is in set ", set->name, " already");
       }
+      *old = e;
       continue;
     }
     auto at = set->elements.end();
@@ -529,14 +592,14 @@ bool FileReader::DeleteAll(IpSet* set,
                            bool exist) {
   Index& index = index_[set->name];
   for (const IpSetElement& e : elements) {
-    const std::string key = PrintIpsetElement(*set, e);
+    const std::string key = KeyOf(*set, e);
     if (index.erase(key) == 0) {
       if (!exist) return Fail(key, " is not in set ", set->name);
       continue;
     }
     --count_;
     for (auto it = set->elements.begin(); it != set->elements.end(); ++it) {
-      if (PrintIpsetElement(*set, *it) == key) {
+      if (KeyOf(*set, *it) == key) {
         set->elements.erase(it);
         break;
       }

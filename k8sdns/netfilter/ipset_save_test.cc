@@ -48,6 +48,50 @@ TEST(IpsetSave, DefaultsAndSpellings) {
             "add s 10.1.2.3,tcp:81\n");
 }
 
+// As ipset 7.17 and Linux 6.18 have it.
+TEST(IpsetSave, AnOptionComesOnce) {
+  EXPECT_THAT(Again("create s hash:ip hashsize 64 hashsize 64\n"),
+              HasSubstr("hashsize a second time"));
+  EXPECT_THAT(Again("create s bitmap:port range 0-9 from 0-9\n"),
+              HasSubstr("range a second time"));
+  EXPECT_THAT(
+      Again("create s hash:ip timeout 5\nadd s 10.0.0.1 timeout 1 timeout 1\n"),
+      HasSubstr("timeout a second time"));
+  EXPECT_EQ(Again("create s hash:ip counters counters\n"),
+            "create s hash:ip family inet hashsize 1024 maxelem 65536 "
+            "counters\n");
+}
+
+// A bitmap has one element an address. Without its MAC address it waits for
+// it, and takes nothing over from that time.
+TEST(IpsetSave, AnAddressOfABitmapHasOneMacAddress) {
+  const std::string set =
+      "create s bitmap:ip,mac range 10.1.2.0-10.1.2.255 comment\n";
+  EXPECT_EQ(Again(set + "add s 10.1.2.3 comment x\n"
+                        "add s 10.1.2.3,AA:BB:CC:DD:EE:FF\n"),
+            set + "add s 10.1.2.3,AA:BB:CC:DD:EE:FF\n");
+  EXPECT_THAT(Again(set + "add s 10.1.2.3,AA:BB:CC:DD:EE:FF\n"
+                          "add s 10.1.2.3,AA:BB:CC:00:00:00\n"),
+              HasSubstr("10.1.2.3 is in set s already"));
+  EXPECT_THAT(Again(set + "add s 10.1.2.3\nadd s 10.1.2.3\n"),
+              HasSubstr("10.1.2.3 is in set s already"));
+  const std::string timed =
+      "create s bitmap:ip,mac range 10.1.2.0-10.1.2.255 timeout 60\n";
+  EXPECT_EQ(Again(timed + "add s 10.1.2.3 timeout 5\nadd s 10.1.2.3\n"),
+            timed + "add s 10.1.2.3 timeout 60\n");
+}
+
+TEST(IpsetSave, ARangeMayBeSpelledByItsEnds) {
+  EXPECT_EQ(Again("create s bitmap:port to 4 from 0\n"),
+            "create s bitmap:port range 0-4\n");
+  EXPECT_EQ(Again("create s bitmap:ip from 10.0.0.1 to 10.0.0.4\n"),
+            "create s bitmap:ip range 10.0.0.1-10.0.0.4\n");
+  EXPECT_THAT(Again("create s bitmap:ip from 10.0.0.1\n"),
+              HasSubstr("come together"));
+  EXPECT_THAT(Again("create s bitmap:ip from 10.0.0.0/24 to 10.0.0.9\n"),
+              HasSubstr("not one end of a range"));
+}
+
 // What a set holds goes with it: it is there already under the new name, and
 // not under the old one. (libFuzzer found the table of it moving underfoot.)
 TEST(IpsetSave, ElementsFollowSwapAndRename) {
