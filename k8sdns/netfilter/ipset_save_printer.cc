@@ -30,6 +30,24 @@ void AppendPort(const IpSet& set, const IpSetElement& e, std::string* out) {
   }
 }
 
+void PrintSet(const IpSet& set, std::string* out) {
+  absl::StrAppend(out, PrintIpsetCreate(set), "\n");
+  for (const IpSetElement& e : set.elements) {
+    absl::StrAppend(out, "add ", set.name, " ", PrintIpsetElement(set, e));
+    if (e.timeout_s) absl::StrAppend(out, " timeout ", *e.timeout_s);
+    if (e.nomatch) *out += " nomatch";
+    if (e.wildcard) *out += " wildcard";
+    if (set.counters) {
+      absl::StrAppend(out, " packets ", e.packets, " bytes ", e.bytes);
+    }
+    if (!e.comment.empty()) {
+      absl::StrAppend(out, " comment \"", e.comment, "\"");
+    }
+    if (!e.skb.empty()) absl::StrAppend(out, " ", e.skb);
+    out->push_back('\n');
+  }
+}
+
 }  // namespace
 
 std::vector<IpSetDimension> IpSetDimensions(absl::string_view type) {
@@ -158,20 +176,10 @@ std::string PrintIpsetCreate(const IpSet& set) {
 
 std::string PrintIpsetSave(const IpSets& sets) {
   std::string out;
-  for (const IpSet& set : sets.sets) {
-    absl::StrAppend(&out, PrintIpsetCreate(set), "\n");
-    for (const IpSetElement& e : set.elements) {
-      absl::StrAppend(&out, "add ", set.name, " ", PrintIpsetElement(set, e));
-      if (e.timeout_s) absl::StrAppend(&out, " timeout ", *e.timeout_s);
-      if (e.nomatch) out += " nomatch";
-      if (e.wildcard) out += " wildcard";
-      if (set.counters) {
-        absl::StrAppend(&out, " packets ", e.packets, " bytes ", e.bytes);
-      }
-      if (!e.comment.empty())
-        absl::StrAppend(&out, " comment \"", e.comment, "\"");
-      if (!e.skb.empty()) absl::StrAppend(&out, " ", e.skb);
-      out.push_back('\n');
+  // Lists come last: their members have to be there.
+  for (const bool lists : {false, true}) {
+    for (const IpSet& set : sets.sets) {
+      if (set.is_list() == lists) PrintSet(set, &out);
     }
   }
   return out;

@@ -2,8 +2,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -12,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "k8sdns/netfilter/ipset_element_reader.h"
 #include "k8sdns/netfilter/ipset_save.h"
+#include "k8sdns/netfilter/ipset_table.h"
 #include "k8sdns/netfilter/option_value.h"
 
 namespace k8sdns::netfilter {
@@ -88,32 +87,16 @@ std::optional<Command> FindCommand(absl::string_view word) {
   return std::nullopt;
 }
 
-// What makes an element one of its set: a bitmap has one place an address.
-std::string KeyOf(const IpSet& set, const IpSetElement& e) {
-  return set.type == "bitmap:ip,mac" ? e.addresses[0].ToString()
-                                     : PrintIpsetElement(set, e);
-}
-
-// An element of a bitmap:ip,mac without its MAC address waits for it; until
-// then its timeout does not run, and counts as over (ip_set_bitmap_ipmac.c,
-// mtype_add() of ip_set_bitmap_gen.h).
-bool MayBeAddedAgain(const IpSet& set, const IpSetElement& old,
-                     const IpSetElement& e) {
-  return set.type == "bitmap:ip,mac" && !old.mac &&
-         (e.mac || old.timeout_s.value_or(0) != 0);
-}
-
 class FileReader {
  public:
-  FileReader(const IpsetParseOptions& options, IpSets* sets)
-      : options_(options), sets_(sets) {}
+  explicit FileReader(const IpsetParseOptions& options)
+      : options_(options), exist_(options.exist) {}
   bool Read(absl::string_view text);
+  IpSets Take() && { return std::move(table_).Take(); }
   const std::string& error() const { return error_; }
 
  private:
   using Words = std::vector<absl::string_view>;
-  // The elements of a set, by KeyOf().
-  using Index = absl::flat_hash_set<std::string>;
   // The options of a command that were met.
   using Met = absl::InlinedVector<absl::string_view, 8>;
   struct Creation {
@@ -124,17 +107,14 @@ class FileReader {
 
   bool Split(absl::string_view line, Words* words);
   bool Line(absl::string_view line);
-  bool Create(const Words& words, bool exist);
+  bool Create(const Words& words);
   bool CreateOption(const Words& words, size_t* at, Creation* creation);
   bool Once(absl::string_view name, Met* met);
   bool Range(absl::string_view text, IpSet* set);
   bool Elements(Command command, const Words& words, bool exist);
-  bool ElementOption(const Words& words, size_t* at, const IpSet& set, Met* met,
-                     IpSetElement* e, std::string* before, std::string* after);
-  bool AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
-              const std::string& before, const std::string& after, bool exist);
-  bool DeleteAll(IpSet* set, const std::vector<IpSetElement>& elements,
-                 bool exist);
+  bool ElementOption(const Words& words, size_t* at, Command command,
+                     const IpSet& set, Met* met, IpSetElement* e,
+                     IpSetTable::Addition* addition);
   bool WholeSet(Command command, const Words& words);
   bool Number(absl::string_view text, uint64_t max, uint32_t* value);
 
@@ -146,16 +126,21 @@ class FileReader {
     return false;
   }
 
+  // Adds what an operation said to the line.
+  bool Or(bool done, const std::string& why) { return done || Fail(why); }
+
   const IpsetParseOptions& options_;
-  IpSets* sets_;
-  absl::flat_hash_map<std::string, Index> index_;
-  size_t count_ = 0;
+  IpSetTable table_;
   int line_ = 0;
   std::string error_;
-  // Consecutive additions to a set are one message: the flags of the first
-  // count for all.
-  std::string batch_set_;
-  bool batch_exist_ = false;
+  // Once given, -exist stays (ipset_envopt_set() of libipset).
+  bool exist_;
+  // Consecutive additions to or deletions from a set are one message: the
+  // flags of the first count for all (may_aggregate_ad() of libipset's
+  // session.c).
+  Command run_ = Command::kCommit;
+  std::string run_set_;
+  bool run_exist_ = false;
 };
 
 bool FileReader::Read(absl::string_view text) {
@@ -200,11 +185,10 @@ bool FileReader::Line(absl::string_view line) {
   const absl::string_view stripped = absl::StripLeadingAsciiWhitespace(line);
   if (stripped.empty() || stripped[0] == '#') return true;
   if (!Split(line, &words)) return false;
-  bool exist = options_.exist;
   Words kept;
   for (absl::string_view w : words) {
     if (w == "-exist" || w == "-!" || w == "--exist") {
-      exist = true;
+      exist_ = true;
     } else {
       kept.push_back(w);
     }
@@ -212,23 +196,18 @@ bool FileReader::Line(absl::string_view line) {
   if (kept.empty()) return Fail("no command");
   const auto command = FindCommand(kept[0]);
   if (!command) return Fail("`", kept[0], "' is no command of a file");
-  const std::string batch =
-      *command == Command::kAdd && kept.size() > 1 ? std::string(kept[1]) : "";
-  if (*command == Command::kAdd) {
-    if (batch == batch_set_) {
-      exist = batch_exist_;
-    } else {
-      batch_exist_ = exist;
-    }
-  }
-  batch_set_ = batch;
+  const bool runs = *command == Command::kAdd || *command == Command::kDel;
+  const absl::string_view set = kept.size() > 1 ? kept[1] : "";
+  if (!runs || *command != run_ || set != run_set_) run_exist_ = exist_;
+  run_ = *command;
+  run_set_ = std::string(set);
   switch (*command) {
     case Command::kCreate:
-      return Create(kept, exist);
+      return Create(kept);
     case Command::kAdd:
     case Command::kDel:
     case Command::kTest:
-      return Elements(*command, kept, exist);
+      return Elements(*command, kept, run_exist_);
     case Command::kCommit:
     case Command::kSave:
     case Command::kList:
@@ -363,18 +342,7 @@ bool FileReader::CreateOption(const Words& words, size_t* at,
   return true;
 }
 
-bool SameCreation(const IpSet& a, const IpSet& b) {
-  IpSet x = a;
-  IpSet y = b;
-  for (IpSet* s : {&x, &y}) {
-    s->elements.clear();
-    s->bucket_size.reset();
-    s->initial_value.reset();
-  }
-  return PrintIpsetCreate(x) == PrintIpsetCreate(y);
-}
-
-bool FileReader::Create(const Words& words, bool exist) {
+bool FileReader::Create(const Words& words) {
   if (words.size() < 3) return Fail("create needs a name and a type");
   if (words[1].empty() || words[1].size() > kMaxName) {
     return Fail("bad set name `", words[1], "'");
@@ -422,38 +390,36 @@ bool FileReader::Create(const Words& words, bool exist) {
       return Fail("range is too large for a bitmap");
     }
   }
-  if (const IpSet* there = sets_->Find(set.name)) {
-    if (exist && there->type == set.type && SameCreation(*there, set)) {
-      return true;
-    }
-    return Fail("set `", set.name, "' exists already");
-  }
-  sets_->sets.push_back(std::move(set));
-  return true;
+  std::string why;
+  return Or(table_.Create(std::move(set), exist_, &why), why);
 }
 
-bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
-                               Met* met, IpSetElement* e, std::string* before,
-                               std::string* after) {
+// Only a new element has all options; of one that is looked for or deleted, a
+// list has its place and a test asks for nomatch (libipset/ipset_*.c).
+bool FileReader::ElementOption(const Words& words, size_t* at, Command command,
+                               const IpSet& set, Met* met, IpSetElement* e,
+                               IpSetTable::Addition* addition) {
   absl::string_view name = words[*at];
   if (absl::StartsWith(name, "--")) name.remove_prefix(2);
+  const bool adds = command == Command::kAdd;
   const std::vector<IpSetDimension> dimensions = IpSetDimensions(set.type);
   const bool nets = std::find(dimensions.begin(), dimensions.end(),
                               IpSetDimension::kNet) != dimensions.end();
-  if (name == "nomatch" && nets) {
+  if (name == "nomatch" && nets && command != Command::kDel) {
     e->nomatch = true;
     ++*at;
     return true;
   }
-  if (name == "wildcard" && set.type == "hash:net,iface") {
+  if (name == "wildcard" && adds && set.type == "hash:net,iface") {
     e->wildcard = true;
     ++*at;
     return true;
   }
   const bool skb = name == "skbmark" || name == "skbprio" || name == "skbqueue";
   const bool order = set.is_list() && (name == "before" || name == "after");
-  if (name != "timeout" && name != "packets" && name != "bytes" &&
-      name != "comment" && !skb && !order) {
+  const bool extension = adds && (name == "timeout" || name == "packets" ||
+                                  name == "bytes" || name == "comment" || skb);
+  if (!extension && !order) {
     return Fail("unknown argument `", name, "'");
   }
   if (*at + 1 >= words.size() || words[*at + 1].empty()) {
@@ -463,7 +429,8 @@ bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
   const absl::string_view value = words[*at + 1];
   *at += 2;
   if (order) {
-    *(name == "before" ? before : after) = std::string(value);
+    (name == "before" ? addition->before : addition->after) =
+        std::string(value);
     return true;
   }
   if (name == "timeout") {
@@ -493,190 +460,81 @@ bool FileReader::ElementOption(const Words& words, size_t* at, const IpSet& set,
     return Fail("`", value, "' is not a number");
   }
   (name == "packets" ? e->packets : e->bytes) = number;
+  (name == "packets" ? addition->packets : addition->bytes) = true;
   return true;
 }
 
 bool FileReader::Elements(Command command, const Words& words, bool exist) {
   if (words.size() < 3) return Fail("a set and an element are needed");
-  IpSet* set = sets_->Find(words[1]);
+  const IpSet* const set = table_.Find(words[1]);
   if (set == nullptr) return Fail("no set `", words[1], "'");
   IpSetElement prototype;
-  std::string before;
-  std::string after;
+  IpSetTable::Addition addition;
   Met met;
   for (size_t at = 3; at < words.size();) {
-    if (!ElementOption(words, &at, *set, &met, &prototype, &before, &after)) {
+    if (!ElementOption(words, &at, command, *set, &met, &prototype,
+                       &addition)) {
       return false;
     }
   }
   if (set->timeout_s && !prototype.timeout_s) {
     prototype.timeout_s = set->timeout_s;
   }
-  std::vector<IpSetElement> elements;
   std::string why;
-  size_t room = options_.max_elements - count_;
+  size_t room = options_.max_elements - table_.size();
   if (set->is_hash() && command == Command::kAdd) {
-    room = std::min<size_t>(room, set->max_elements - set->elements.size());
+    room = std::min<size_t>(room, set->max_elements);
   }
+  std::vector<IpSetElement>& elements = addition.elements;
   if (!ReadSetElements(*set, words[2], prototype, room, &elements, &why)) {
     return Fail(why);
   }
-  if (set->is_list() && sets_->Find(words[2]) == nullptr) {
-    return Fail("no set `", words[2], "' to be a member");
-  }
-  if (set->is_list() && sets_->Find(words[2])->is_list()) {
-    return Fail("a list of sets cannot be a member of another");
-  }
-  if (command == Command::kAdd) {
-    return AddAll(set, elements, before, after, exist);
-  }
-  if (command == Command::kDel) return DeleteAll(set, elements, exist);
-  Index& index = index_[set->name];
-  for (const IpSetElement& e : elements) {
-    const bool there =
-        index.contains(KeyOf(*set, e)) &&
-        (!e.mac || std::any_of(set->elements.begin(), set->elements.end(),
-                               [&](const IpSetElement& other) {
-                                 return PrintIpsetElement(*set, other) ==
-                                        PrintIpsetElement(*set, e);
-                               }));
-    if (!there) {
-      return Fail(words[2], " is not in set ", set->name);
+  if (set->is_list()) {
+    const IpSet* const member = table_.Find(words[2]);
+    if (member == nullptr)
+      return Fail("no set `", words[2], "' to be a member");
+    if (member->is_list()) {
+      return Fail("a list of sets cannot be a member of another");
     }
   }
-  return true;
-}
-
-bool FileReader::AddAll(IpSet* set, const std::vector<IpSetElement>& elements,
-                        const std::string& before, const std::string& after,
-                        bool exist) {
-  Index& index = index_[set->name];
-  for (const IpSetElement& e : elements) {
-    const std::string key = KeyOf(*set, e);
-    if (index.contains(key)) {
-      const auto old = std::find_if(
-          set->elements.begin(), set->elements.end(),
-          [&](const IpSetElement& x) { return KeyOf(*set, x) == key; });
-      if (!exist && !MayBeAddedAgain(*set, *old, e)) {
-        return Fail(key, " is in set ", set->name, " already");
-      }
-      *old = e;
-      continue;
-    }
-    auto at = set->elements.end();
-    if (!before.empty() || !after.empty()) {
-      const std::string& anchor = before.empty() ? after : before;
-      at = std::find_if(set->elements.begin(), set->elements.end(),
-                        [&](const IpSetElement& x) { return x.set == anchor; });
-      if (at == set->elements.end()) {
-        return Fail("no member `", anchor, "' in set ", set->name);
-      }
-      if (before.empty()) ++at;
-    } else if (set->is_bitmap()) {
-      at = std::upper_bound(set->elements.begin(), set->elements.end(), e,
-                            [](const IpSetElement& a, const IpSetElement& b) {
-                              return a.port != b.port
-                                         ? a.port < b.port
-                                         : a.addresses[0] < b.addresses[0];
-                            });
-    }
-    set->elements.insert(at, e);
-    index.insert(key);
-    ++count_;
+  switch (command) {
+    case Command::kAdd:
+      return Or(table_.Add(words[1], addition, exist, &why), why);
+    case Command::kDel:
+      return Or(table_.Delete(words[1], elements, exist, &why), why);
+    default:
+      return Or(table_.Test(words[1], elements, &why), why);
   }
-  return true;
-}
-
-bool FileReader::DeleteAll(IpSet* set,
-                           const std::vector<IpSetElement>& elements,
-                           bool exist) {
-  Index& index = index_[set->name];
-  for (const IpSetElement& e : elements) {
-    const std::string key = KeyOf(*set, e);
-    if (index.erase(key) == 0) {
-      if (!exist) return Fail(key, " is not in set ", set->name);
-      continue;
-    }
-    --count_;
-    for (auto it = set->elements.begin(); it != set->elements.end(); ++it) {
-      if (KeyOf(*set, *it) == key) {
-        set->elements.erase(it);
-        break;
-      }
-    }
-  }
-  return true;
 }
 
 bool FileReader::WholeSet(Command command, const Words& words) {
-  auto is_member = [&](const std::string& name) {
-    for (const IpSet& s : sets_->sets) {
-      for (const IpSetElement& e : s.elements) {
-        if (s.is_list() && e.set == name) return true;
-      }
-    }
-    return false;
-  };
+  std::string why;
   if (words.size() < 2) {
-    if (command == Command::kDestroy) {
-      sets_->sets.clear();
-      index_.clear();
-      return true;
-    }
+    if (command == Command::kDestroy) return Or(table_.DestroyAll(&why), why);
     if (command != Command::kFlush) return Fail("a set is needed");
-    for (IpSet& s : sets_->sets) s.elements.clear();
-    index_.clear();
+    table_.FlushAll();
     return true;
   }
-  IpSet* set = sets_->Find(words[1]);
-  if (set == nullptr) return Fail("no set `", words[1], "'");
-  if (command == Command::kFlush) {
-    set->elements.clear();
-    index_.erase(set->name);
-    return true;
-  }
+  const absl::string_view set = words[1];
+  if (command == Command::kFlush) return Or(table_.Flush(set, &why), why);
   if (command == Command::kDestroy) {
-    if (is_member(set->name)) return Fail("set is in use");
-    index_.erase(set->name);
-    sets_->sets.erase(sets_->sets.begin() + (set - sets_->sets.data()));
-    return true;
+    return Or(table_.Destroy(set, exist_, &why), why);
   }
   if (words.size() < 3 || words[2].empty() || words[2].size() > kMaxName) {
     return Fail("a second set name is needed");
   }
-  const std::string to(words[2]);
-  IpSet* other = sets_->Find(to);
-  if (command == Command::kRename) {
-    if (other != nullptr) return Fail("set `", to, "' exists already");
-    if (is_member(set->name)) return Fail("set is in use");
-    Index moved = std::move(index_[set->name]);
-    index_.erase(set->name);
-    index_[to] = std::move(moved);
-    set->name = to;
-    return true;
-  }
-  if (other == nullptr) return Fail("no set `", to, "'");
-  if (other->type != set->type || other->family != set->family) {
-    return Fail("sets of different types cannot be swapped");
-  }
-  std::swap(*set, *other);
-  std::swap(set->name, other->name);
-  // One at a time: a new entry may move the others.
-  Index first = std::move(index_[set->name]);
-  Index second = std::move(index_[to]);
-  index_[set->name] = std::move(second);
-  index_[to] = std::move(first);
-  return true;
+  return command == Command::kRename
+             ? Or(table_.Rename(set, words[2], &why), why)
+             : Or(table_.Swap(set, words[2], &why), why);
 }
 
 }  // namespace
 
 absl::StatusOr<IpSets> ParseIpsetSave(absl::string_view text,
                                       const IpsetParseOptions& options) {
-  IpSets sets;
-  FileReader reader(options, &sets);
-  if (reader.Read(text)) return sets;
-  return absl::InvalidArgumentError(reader.error());
+  FileReader reader(options);
+  if (!reader.Read(text)) return absl::InvalidArgumentError(reader.error());
+  return std::move(reader).Take();
 }
 
 }  // namespace k8sdns::netfilter

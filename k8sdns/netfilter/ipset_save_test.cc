@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -114,6 +115,107 @@ TEST(IpsetSave, ElementsFollowSwapAndRename) {
     many += "swap n" + std::to_string(i) + " n" + std::to_string(i + 1) + "\n";
   }
   EXPECT_THAT(Again(many), HasSubstr("create n19 hash:ip"));
+}
+
+TEST(IpsetSave, ExistStaysAndTheFirstOfARunDecides) {
+  // Consecutive additions are one message with the flags of the first.
+  EXPECT_THAT(
+      Again("create s hash:ip\nadd s 10.0.0.1\n-exist add s 10.0.0.1\n"),
+      HasSubstr("line 3: 10.0.0.1 is in set s already"));
+  EXPECT_THAT(
+      Again("create s hash:ip\ndel s 10.0.0.1\n-exist del s 10.0.0.1\n"),
+      HasSubstr("line 2: 10.0.0.1 is not in set s"));
+  const char* const kOnce =
+      "create s hash:ip family inet hashsize 1024 maxelem 65536\n"
+      "add s 10.0.0.1\n";
+  EXPECT_EQ(Again("create s hash:ip\nadd s 10.0.0.1\nCOMMIT\n"
+                  "-exist add s 10.0.0.1\n"),
+            kOnce);
+  EXPECT_EQ(Again("create s hash:ip\nadd s 10.0.0.1\n-exist destroy nosuch\n"
+                  "add s 10.0.0.1\n"),
+            kOnce);
+}
+
+TEST(IpsetSave, WhatIsAddedAgainKeepsItsCounters) {
+  EXPECT_EQ(Again("-! create s hash:ip counters comment\n"
+                  "add s 10.0.0.1 packets 5 bytes 6 comment x\n"
+                  "add s 10.0.0.1 bytes 7\n"),
+            "create s hash:ip family inet hashsize 1024 maxelem 65536 "
+            "counters comment\n"
+            "add s 10.0.0.1 packets 5 bytes 7\n");
+  EXPECT_EQ(Again("-! create s hash:net\nadd s 10.0.0.1\n"
+                  "add s 10.0.0.1 nomatch\n"),
+            "create s hash:net family inet hashsize 1024 maxelem 65536\n"
+            "add s 10.0.0.1 nomatch\n");
+  // A full set still takes what it has.
+  EXPECT_EQ(Again("-! create s hash:ip maxelem 1\nadd s 10.0.0.1\n"
+                  "add s 10.0.0.1\n"),
+            "create s hash:ip family inet hashsize 1024 maxelem 1\n"
+            "add s 10.0.0.1\n");
+  EXPECT_THAT(Again("create s hash:ip maxelem 1\nadd s 10.0.0.1\n"
+                    "add s 10.0.0.2\n"),
+              HasSubstr("line 3: set is full"));
+}
+
+TEST(IpsetSave, ASetIsInUseWhileAListHasIt) {
+  const std::string sets =
+      "create a hash:ip\ncreate l list:set\ncreate b bitmap:ip range "
+      "10.0.0.0/24\nadd l a\n";
+  EXPECT_THAT(Again(sets + "destroy a\n"), HasSubstr("line 5: set `a' is in"));
+  EXPECT_THAT(Again(sets + "destroy\n"), HasSubstr("line 5: set `a' is in"));
+  EXPECT_THAT(Again(sets + "rename a c\n"), HasSubstr("line 5: set `a' is in"));
+  EXPECT_EQ(Again(sets + "flush l\ndestroy\n"), "");
+  // A swap compares what the types look at; the list keeps its name. Lists are
+  // printed last.
+  EXPECT_EQ(Again(sets + "swap a b\ndestroy b\n"),
+            "create a bitmap:ip range 10.0.0.0-10.0.0.255\n"
+            "create l list:set size 8\n"
+            "add l a\n");
+  EXPECT_THAT(Again("create a hash:ip\ncreate b hash:net\nswap a b\n"),
+              HasSubstr("line 3: sets of different types"));
+}
+
+TEST(IpsetSave, ANewSetTakesTheFirstFreePlace) {
+  EXPECT_EQ(Again("create a bitmap:port range 1-2\n"
+                  "create b bitmap:port range 3-4\n"
+                  "destroy a\n"
+                  "create c bitmap:port range 5-6\n"),
+            "create c bitmap:port range 5-6\n"
+            "create b bitmap:port range 3-4\n");
+}
+
+TEST(IpsetSave, ATestAsksTheNetworksThatHoldAnAddress) {
+  const std::string set =
+      "create s hash:net\nadd s 10.0.0.0/8\nadd s 10.1.0.0/16 nomatch\n";
+  EXPECT_THAT(Again(set + "test s 10.2.3.4\n"), HasSubstr("create s"));
+  EXPECT_THAT(Again(set + "test s 10.1.3.4\n"), HasSubstr("line 4: 10.1.3.4"));
+  EXPECT_THAT(Again(set + "test s 10.1.3.4 nomatch\n"), HasSubstr("create s"));
+  EXPECT_THAT(Again(set + "test s 11.1.3.4\n"), HasSubstr("line 4: 11.1.3.4"));
+  EXPECT_THAT(Again(set + "test s 10.2.0.0/16\n"),
+              HasSubstr("line 4: 10.2.0.0/16 is not"));
+}
+
+TEST(IpsetSave, DeletingTakesNoOptions) {
+  EXPECT_THAT(Again("create s hash:net comment\nadd s 10.0.0.1 comment x\n"
+                    "del s 10.0.0.1 comment x\n"),
+              HasSubstr("line 3: unknown argument `comment'"));
+  EXPECT_THAT(Again("create s hash:net\nadd s 10.0.0.1 nomatch\n"
+                    "del s 10.0.0.1 nomatch\n"),
+              HasSubstr("line 3: unknown argument `nomatch'"));
+}
+
+// Each command costs what it names.
+TEST(IpsetSave, ManyCommandsOnALargeSet) {
+  std::string text = "-! create s hash:ip maxelem 200000\n";
+  for (const char* command : {"add", "add", "del", "add"}) {
+    for (int i = 0; i < 100000; ++i) {
+      absl::StrAppend(&text, command, " s 10.", i >> 16, ".", i >> 8 & 255, ".",
+                      i & 255, "\n");
+    }
+  }
+  const auto sets = ParseIpsetSave(text);
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  EXPECT_EQ(sets->sets[0].elements.size(), 100000u);
 }
 
 TEST(IpsetSave, ErrorsNameTheLine) {
