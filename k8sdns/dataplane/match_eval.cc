@@ -267,7 +267,7 @@ bool MatchesAddress(const netfilter::AddressMask& match,
   netfilter::LoadMask(address.family(), match, mask);
   bool equal = true;
   for (int i = 0; i < 4; ++i) {
-    equal &= (words[i] & mask[i]) == match.address[i];
+    equal &= ((words[i] ^ match.address[i]) & mask[i]) == 0;
   }
   return equal != (match.invert != 0);
 }

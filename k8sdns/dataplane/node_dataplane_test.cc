@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -75,6 +76,21 @@ TEST(NodeDataplane, ForwardsByRoute) {
   EXPECT_EQ(outcome.verdict.kind, Verdict::kAccept);
   EXPECT_EQ(outcome.out, "veth-b");
   EXPECT_EQ(outcome.packet.header.ttl, 63);
+}
+
+// conntrack_addrcmp() of xt_conntrack.c: what lies outside of the mask does not
+// count, in the rule either.
+TEST(NodeDataplane, AConntrackAddressMayHaveHostBits) {
+  for (const auto& [match, fate] :
+       {std::pair("--ctorigsrc 10.244.1.99/24", Verdict::kDrop),
+        std::pair("! --ctorigsrc 10.244.1.99/24", Verdict::kAccept),
+        std::pair("--ctorigdst 10.244.2.99/24", Verdict::kAccept)}) {
+    const NodeDataplane node = Node(absl::StrCat(
+        "*filter\n-A FORWARD -m conntrack ", match, " -j DROP\nCOMMIT\n"));
+    const Arrival arrival =
+        Arrival::On("veth-a", Udp("10.244.1.10:4000", "10.244.1.20:53"));
+    EXPECT_EQ(node.Match(arrival)[0].outcome.verdict.kind, fate) << match;
+  }
 }
 
 // "accept", "drop" or "unknown: why", of what a process of the node sends.
