@@ -33,6 +33,22 @@ bool WriteConnbytesDirection(const OptionCall& call, const TextOp&,
   absl::StrAppend(out, " ", call.text);
   return IsOneOf(call.text, {"original", "reply", "both"});
 }
+// A mask, or its length; of IPv4 any larger number is all of it.
+bool WriteConnlimitMask(const OptionCall& call, const TextOp&,
+                        std::string* out) {
+  const IpFamily family = call.rule->family;
+  AddressMask mask;
+  uint64_t length;
+  if (ReadMask(family, call.text, &mask)) {
+    length = mask.prefix_length;
+  } else if (family == IpFamily::kIpv6 ||
+             !ReadNumber(call.text, 0, 0, 0xffffffff, &length)) {
+    return false;
+  }
+  absl::StrAppend(out, " ",
+                  family == IpFamily::kIpv4 && length > 32 ? 32 : length);
+  return true;
+}
 bool WriteAuditType(const OptionCall& call, const TextOp&, std::string* out) {
   const std::string lower = absl::AsciiStrToLower(call.text);
   absl::StrAppend(out, " ", lower);
@@ -74,10 +90,11 @@ constexpr TextOption kConnlimitOptions[] = {
     {{"connlimit-upto", 0, ValueType::kUint32, kInv, Bit(1)}, Format::kDecimal},
     {{"connlimit-above", 1, ValueType::kUint32, kInv, Bit(0)},
      Format::kDecimal},
-    {{"connlimit-mask", 2, ValueType::kPrefixLength},
-     Format::kDecimal,
+    {{"connlimit-mask", 2, ValueType::kString},
+     Format::kCustom,
      "",
-     " --connlimit-mask @w"},
+     " --connlimit-mask @w",
+     WriteConnlimitMask},
     {{"connlimit-saddr", 3, ValueType::kNone, 0, Bit(4)},
      Format::kFlag,
      "",
@@ -376,7 +393,7 @@ bool AppendValue(const OptionCall& call, const TextOption& option,
     case Format::kFrom:
       if (call.values == 2 && call.last < call.first) return false;
       absl::StrAppend(out, " ", call.first);
-      if (call.values == 2 && call.last != UINT64_MAX) {
+      if (call.values == 2 && call.last != 0 && call.last != UINT64_MAX) {
         absl::StrAppend(out, ":", call.last);
       }
       return true;

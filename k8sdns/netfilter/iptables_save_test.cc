@@ -155,6 +155,27 @@ TEST(ParseIptablesSave, ErrorsSayWhere) {
   EXPECT_EQ(errors[1].token, "NOWHERE");
 }
 
+// As iptables 1.8.9 prints them.
+TEST(ParseIptablesSave, OddValuesAreBroughtToTheirForm) {
+  const auto of_input = [](absl::string_view match) {
+    return Canonical(absl::StrCat("-A INPUT -m ", match));
+  };
+  EXPECT_THAT(of_input("connlimit --connlimit-above 5 --connlimit-mask 33"),
+              HasSubstr("--connlimit-mask 32 --connlimit-saddr"));
+  EXPECT_THAT(of_input("connlimit --connlimit-above 5 --connlimit-mask 010"),
+              HasSubstr("--connlimit-mask 8 --connlimit-saddr"));
+  EXPECT_THAT(
+      of_input("connlimit --connlimit-above 5 --connlimit-mask 4294967296"),
+      HasSubstr("bad value"));
+  EXPECT_THAT(of_input("connbytes --connbytes 0:0 --connbytes-dir both "
+                       "--connbytes-mode bytes"),
+              HasSubstr("--connbytes 0 --connbytes-mode bytes"));
+  EXPECT_THAT(Canonical("-A FORWARD -p tcp --tcp-flags ACK ACK -m tcp --syn "
+                        "-j TCPMSS --set-mss 1400",
+                        "mangle"),
+              HasSubstr("-j TCPMSS --set-mss 1400"));
+}
+
 TEST(ParseIptablesSave, WhatTheKernelRefuses) {
   EXPECT_THAT(Canonical("-A INPUT -j X\n-A X -j X"), HasSubstr("loop"));
   EXPECT_THAT(Canonical("-A X -p tcp -j DNAT --to-destination 1.2.3.4:5"),
@@ -213,6 +234,95 @@ TEST(ParseIptablesSave, WhatTheKernelRefusesByProtocolTableAndHook) {
       options.variant = variant;
       const auto rules =
           ParseIptablesSave(InTable(c.table, c.rule), IpFamily::kIpv4, options);
+      const absl::string_view refused =
+          variant == Variant::kNft ? c.nft : c.legacy;
+      EXPECT_EQ(rules.ok(), refused.empty()) << c.rule << rules.status();
+      EXPECT_THAT(std::string(rules.status().message()),
+                  HasSubstr(std::string(refused)))
+          << c.rule;
+    }
+  }
+}
+
+// What iptables takes and the kernel's checkentry does not. As above.
+TEST(ParseIptablesSave, WhatTheKernelRefusesOfValues) {
+  struct Case {
+    absl::string_view table, rule, legacy, nft;
+    IpFamily family = IpFamily::kIpv4;
+  };
+  const IpFamily v6 = IpFamily::kIpv6;
+  const Case cases[] = {
+      {"filter", "-A X -m limit --limit 1/day", "limit: rate and burst", ""},
+      {"filter", "-A X -m limit --limit 1/day --limit-burst 1", "", ""},
+      {"filter", "-A X -m limit --limit 3/day --limit-burst 10",
+       "limit: rate and burst", ""},
+      {"filter", "-A X -m limit --limit-burst 0", "limit: rate and burst", ""},
+      {"filter", "-A X -m limit --limit 1/hour --limit-burst 200", "", ""},
+      {"filter", "-A X -m hashlimit --hashlimit-name a --hashlimit-upto 1/day",
+       "hashlimit: rate and", "hashlimit: rate and"},
+      {"filter",
+       "-A X -m hashlimit --hashlimit-name a --hashlimit-upto 1/day "
+       "--hashlimit-burst 1",
+       "", ""},
+      {"filter", "-A X -m hashlimit --hashlimit-name a/b --hashlimit-upto 1/s",
+       "hashlimit: bad name", "hashlimit: bad name"},
+      {"filter", "-A X -m recent --set --name ..", "recent: bad name",
+       "recent: bad name"},
+      {"filter", "-A X -m recent --set --name .a", "", ""},
+      {"filter", "-A X -m recent --rcheck --hitcount 65535", "", ""},
+      {"filter", "-A X -m recent --rcheck --hitcount 65536", "over 65535",
+       "over 65535"},
+      {"filter", "-A OUTPUT -m owner --gid-owner 5-3", "owner: a range",
+       "owner: a range"},
+      {"filter", "-A X -m u32 --u32 0>>31=1", "", ""},
+      {"filter", "-A X -m u32 --u32 0&32<<32=1", "u32: a shift",
+       "u32: a shift"},
+      {"mangle", "-A X -j CONNMARK --set-mark 1 --left-shift-mark 31", "", ""},
+      {"mangle", "-A X -j CONNMARK --set-mark 1 --left-shift-mark 32",
+       "CONNMARK: a shift", "CONNMARK: a shift"},
+      {"mangle", "-A INPUT -p tcp --syn -j TCPMSS --clamp-mss-to-pmtu",
+       "only in FORWARD", "only in FORWARD"},
+      {"mangle", "-A INPUT -p tcp --syn -j TCPMSS --set-mss 5", "", ""},
+      {"filter", "-A INPUT -m devgroup --src-group 1", "", ""},
+      {"filter", "-A INPUT -m devgroup --dst-group 1", "only in FORWARD",
+       "only in FORWARD"},
+      {"filter", "-A OUTPUT -m devgroup --src-group 1", "only in PREROUTING",
+       "only in PREROUTING"},
+      {"raw", "-A PREROUTING -j CT --helper ftp", "needs -p", "needs -p"},
+      {"raw", "-A PREROUTING ! -p tcp -j CT --helper ftp", "needs -p",
+       "needs -p"},
+      {"raw", "-A PREROUTING -p tcp -j CT --helper ftp", "", ""},
+      {"filter", "-A X -m string --string a --algo BM", "no such algorithm",
+       "no such algorithm"},
+      {"filter", "-A X -m string --string \"\" --algo bm", "string: empty",
+       "string: empty"},
+      {"filter", "-A X -m string --string \"--algo fsm\" --algo kmp", "", ""},
+      {"filter", "-A X -m string --string a --algo bm --from 20 --to 10",
+       "--from is beyond", "--from is beyond"},
+      {"filter", "-A X -m connlabel --label 128", "over 127", "over 127"},
+      {"filter", "-A X -j TEE --gateway 0.0.0.0", "no gateway", "no gateway"},
+      {"filter", "-A X -j IDLETIMER --timeout 2147483 --label a", "bad timeout",
+       "bad timeout"},
+      {"filter", "-A X -j IDLETIMER --timeout 2147482 --label a", "", ""},
+      {"filter", "-A X -j IDLETIMER --timeout 5 --label power", "bad label",
+       "bad label"},
+      {"filter", "-A X -m addrtype --dst-type BROADCAST", "", ""},
+      {"filter", "-A X -m addrtype --dst-type BROADCAST", "addrtype: a type",
+       "addrtype: a type", v6},
+      {"filter", "-A X -m addrtype --dst-type UNREACHABLE", "", "", v6},
+      {"mangle", "-A X -j SNPT --src-pfx dead::/65 --dst-pfx beef::/64",
+       "longer than 64", "longer than 64", v6},
+      {"mangle", "-A X -j DNPT --src-pfx dead::/64 --dst-pfx beef::1/64",
+       "host bits", "host bits", v6},
+      {"mangle", "-A POSTROUTING -j SNPT --src-pfx dead::/64 --dst-pfx b::/64",
+       "", "", v6},
+  };
+  for (const Case& c : cases) {
+    for (Variant variant : {Variant::kLegacy, Variant::kNft}) {
+      ParseOptions options;
+      options.variant = variant;
+      const auto rules =
+          ParseIptablesSave(InTable(c.table, c.rule), c.family, options);
       const absl::string_view refused =
           variant == Variant::kNft ? c.nft : c.legacy;
       EXPECT_EQ(rules.ok(), refused.empty()) << c.rule << rules.status();

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "k8sdns/net/packet.h"
+#include "k8sdns/netfilter/kernel_values.h"
 
 namespace k8sdns::netfilter {
 namespace {
@@ -148,6 +149,26 @@ uint8_t HooksAllowed(const Extension& extension, OpView op,
       return 0x1f & ~(HookBit(Hook::kPrerouting) | HookBit(Hook::kInput));
     }
   }
+  constexpr uint8_t kLeaving = HookBit(Hook::kForward) |
+                               HookBit(Hook::kOutput) |
+                               HookBit(Hook::kPostrouting);
+  constexpr uint8_t kArriving = HookBit(Hook::kPrerouting) |
+                                HookBit(Hook::kInput) | HookBit(Hook::kForward);
+  // tcpmss_tg4_check(), tcpmss_tg6_check().
+  if (op.kind() == OpKind::kTcpmss && op.As<TcpmssTarget>().clamp_to_pmtu) {
+    return kLeaving;
+  }
+  // set_target_v3_checkentry().
+  if (op.kind() == OpKind::kChangeSet) {
+    const SetTarget t = op.As<SetTarget>();
+    if (t.map_priority || t.map_queue) return kLeaving;
+  }
+  // devgroup_mt_checkentry().
+  if (op.kind() == OpKind::kUnknownMatch && extension.name == "devgroup") {
+    const absl::string_view text = strings.Get(op.As<UnknownMatch>().text);
+    return (absl::StrContains(text, "--src-group") ? kArriving : 0x1f) &
+           (absl::StrContains(text, "--dst-group") ? kLeaving : 0x1f);
+  }
   // policy_mt_check().
   if (op.kind() == OpKind::kUnknownMatch && extension.name == "policy") {
     const absl::string_view text = strings.Get(op.As<UnknownMatch>().text);
@@ -177,9 +198,15 @@ bool IsNative(Variant variant, OpView op) {
 
 // Whether only SYN segments pass, as xt_TCPMSS.c's find_syn_match() sees it.
 bool MatchesSyn(RuleView rule) {
-  const auto tcp = rule.Get<TcpMatch>();
-  return tcp && (tcp->flags & kInvertTcpFlags) == 0 &&
-         (tcp->flag_compare & kTcpSyn) != 0;
+  for (OpView op : rule.ops()) {
+    if (op.kind() != OpKind::kTcp) continue;
+    const TcpMatch tcp = op.As<TcpMatch>();
+    if ((tcp.flags & kInvertTcpFlags) == 0 &&
+        (tcp.flag_compare & kTcpSyn) != 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // Whether the text of a match or target says what only TCP has.
@@ -244,6 +271,13 @@ std::string CheckRule(const Table& table, Variant variant, IpFamily family,
     if (op.kind() == OpKind::kUdp && !native && given != 17 && given != 136) {
       return "udp needs -p udp";
     }
+    // xt_ct_find_proto() of xt_CT.c.
+    if (op.kind() == OpKind::kCt && given == 0 &&
+        (op.As<CtTarget>().helper != 0 || op.As<CtTarget>().timeout != 0)) {
+      return "CT with a helper or timeout needs -p";
+    }
+    std::string refused = CheckValues(variant, family, *e, op, strings);
+    if (!refused.empty()) return refused;
     if (op.kind() == OpKind::kTcpmss && variant == Variant::kLegacy &&
         !MatchesSyn(rule)) {
       return "TCPMSS needs -m tcp with SYN among its --tcp-flags";
