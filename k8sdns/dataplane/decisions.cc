@@ -1,5 +1,7 @@
 #include "k8sdns/dataplane/decisions.h"
 
+#include <algorithm>
+
 #include "absl/random/distributions.h"
 
 namespace k8sdns::dataplane {
@@ -36,6 +38,30 @@ bool Decisions::Next() {
     draws_.pop_back();
   }
   return false;
+}
+
+ChanceList::ChanceList(std::span<const uint32_t> numerators)
+    : numerators_(numerators.begin(), numerators.end()) {
+  // What Chance() does if none comes true.
+  uint64_t start = 0;
+  starts_.reserve(numerators.size() + 2);
+  for (uint32_t numerator : numerators) {
+    const uint64_t rest = Decisions::kWhole - start;
+    if (numerator == 0 || numerator >= Decisions::kOne ||
+        rest < Decisions::kNarrow) {
+      starts_.clear();
+      return;
+    }
+    starts_.push_back(start);
+    start += Decisions::PartOf(rest, numerator);
+  }
+  starts_.push_back(start);
+  starts_.push_back(Decisions::kWhole);
+}
+
+uint32_t ChanceList::Search(uint64_t point) const {
+  const auto after = std::upper_bound(starts_.begin(), starts_.end(), point);
+  return static_cast<uint32_t>(after - starts_.begin()) - 1;
 }
 
 }  // namespace k8sdns::dataplane

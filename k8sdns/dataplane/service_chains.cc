@@ -1,6 +1,7 @@
 #include "k8sdns/dataplane/service_chains.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "k8sdns/dataplane/fast_match.h"
 #include "k8sdns/dataplane/rule_index.h"
@@ -12,7 +13,7 @@ namespace {
 using netfilter::OpKind;
 using netfilter::OpView;
 
-constexpr size_t kHeaderWords = 5;  // without the marking rule's addresses
+constexpr size_t kHeaderWords = 4;  // without the marking rule's address
 
 void ReadWords(const StoredOp& address, uint32_t (&words)[4]) {
   for (size_t i = 0; i < 4; ++i) words[i] = address.Word(2 + 4 * i);
@@ -110,8 +111,8 @@ bool ServiceChains::ReadMarks(const RuleIndex& index,
   const StoredOp target{OpView(rule.target)};
   draft_.has_marks = true;
   draft_.marks = chain;
-  draft_.value = target.Word(2);
-  draft_.mask = target.Word(6);
+  draft_.marking.value = target.Word(2);
+  draft_.marking.mask = target.Word(6);
   return true;
 }
 
@@ -123,8 +124,8 @@ bool ServiceChains::ReadMarkingRule(const RuleIndex& index, const Rule& rule) {
   draft_.flags |= kMarks;
   if (rule.has_source) draft_.flags |= kTestsSource;
   if (rule.inverts_source) draft_.flags |= kInvertsSource;
-  draft_.source_length = rule.source_length;
-  std::copy(rule.source, rule.source + 4, draft_.source);
+  draft_.marking.source_length = rule.source_length;
+  std::copy(rule.source, rule.source + 4, draft_.marking.source);
   std::copy(rule.destination, rule.destination + 4, draft_.destination);
   draft_.protocol = rule.protocol;
   draft_.port = rule.port;
@@ -166,9 +167,9 @@ bool ServiceChains::ReadEndpoint(const RuleIndex& index,
     if (!SameWords(own.source, address, 4)) return false;
     word |= kMarksOwn;
   }
-  draft_.endpoints.insert(draft_.endpoints.end(), address,
+  draft_.addresses.insert(draft_.addresses.end(), address,
                           address + address_words_);
-  draft_.endpoints.push_back(word);
+  draft_.lasts.push_back(word);
   return true;
 }
 
@@ -189,35 +190,64 @@ bool ServiceChains::ReadChain(const RuleIndex& index, const uint16_t* first,
     }
     if (!last) draft_.thresholds.push_back(rule.chance);
   }
-  return !draft_.endpoints.empty();
+  return !draft_.lasts.empty();
+}
+
+uint32_t ServiceChains::ChancesOfDraft() {
+  const auto [it, added] = draft_.chances.try_emplace(
+      draft_.thresholds, static_cast<uint32_t>(chances_.size()));
+  if (added) chances_.emplace_back(draft_.thresholds);
+  return it->second;
+}
+
+uint32_t ServiceChains::MarkingOfDraft() {
+  const auto [it, added] = draft_.markings.try_emplace(
+      draft_.marking, static_cast<uint32_t>(markings_.size()));
+  if (added) markings_.push_back(draft_.marking);
+  return it->second;
 }
 
 uint32_t ServiceChains::Add(const RuleIndex& index, const uint16_t* first,
                             uint32_t rules) {
-  draft_.thresholds.clear();
-  draft_.endpoints.clear();
-  draft_.protocol = draft_.flags = draft_.port = 0;
-  draft_.has_marks = false;
-  draft_.mask = draft_.value = 0;
+  Draft& d = draft_;
+  d.thresholds.clear();
+  d.addresses.clear();
+  d.lasts.clear();
+  d.protocol = d.flags = d.port = 0;
+  d.has_marks = false;
+  d.marking = {};
+  std::fill(d.destination, d.destination + 4, 0);
   if (!ReadChain(index, first, rules)) return kNone;
-  const Draft& d = draft_;
-  const size_t words = kHeaderWords + 2 * address_words_ + d.thresholds.size() +
-                       d.endpoints.size();
+  const bool one_last =
+      std::adjacent_find(d.lasts.begin(), d.lasts.end(),
+                         std::not_equal_to<>()) == d.lasts.end();
+  if (one_last) d.flags |= kOneLast;
+  const size_t words = kHeaderWords + address_words_ + d.addresses.size() +
+                       (one_last ? 1 : d.lasts.size());
   const size_t line = lines_.size();
   if (line + words / 16 + 4 > kNone) return kNone;
   lines_.resize(line + (words + 15) / 16);
   uint32_t* at = reinterpret_cast<uint32_t*>(lines_.data() + line);
-  *at++ = static_cast<uint32_t>(d.thresholds.size() + 1);
+  *at++ = static_cast<uint32_t>(d.lasts.size());
   // The port is kept apart from the protocol and flags.
   *at++ = d.protocol | d.flags | d.port << 16;
-  *at++ = d.mask;
-  *at++ = d.value;
-  *at++ = d.source_length;
-  at = std::copy(d.source, d.source + address_words_, at);
+  *at++ = ChancesOfDraft();
+  *at++ = MarkingOfDraft();
   at = std::copy(d.destination, d.destination + address_words_, at);
-  at = std::copy(d.thresholds.begin(), d.thresholds.end(), at);
-  std::copy(d.endpoints.begin(), d.endpoints.end(), at);
+  if (one_last) *at++ = d.lasts[0];
+  for (size_t i = 0; i < d.lasts.size(); ++i) {
+    const uint32_t* address = d.addresses.data() + i * address_words_;
+    at = std::copy(address, address + address_words_, at);
+    if (!one_last) *at++ = d.lasts[i];
+  }
   return static_cast<uint32_t>(line);
+}
+
+size_t ServiceChains::memory_bytes() const {
+  size_t bytes =
+      lines_.capacity() * sizeof(Line) + markings_.capacity() * sizeof(Marking);
+  for (const ChanceList& chances : chances_) bytes += chances.memory_bytes();
+  return bytes;
 }
 
 bool ServiceChains::MarksPacket(const uint32_t* record,
@@ -225,19 +255,20 @@ bool ServiceChains::MarksPacket(const uint32_t* record,
   const uint32_t flags = record[1];
   if (!(flags & kMarks) || packet.dst_port != flags >> 16) return false;
   const AddressWords dst(packet.dst);
-  const uint32_t* source = record + kHeaderWords;
-  if (!SameWords(dst.words, source + address_words_, address_words_)) {
+  if (!SameWords(dst.words, record + kHeaderWords, address_words_)) {
     return false;
   }
   if (!(flags & kTestsSource)) return true;
+  const Marking& marking = markings_[record[3]];
   const AddressWords src(packet.src);
   bool inside = true;
   for (size_t i = 0; i < address_words_; ++i) {
-    const int bits = static_cast<int>(record[4]) - 32 * static_cast<int>(i);
+    const int bits =
+        static_cast<int>(marking.source_length) - 32 * static_cast<int>(i);
     const uint32_t mask = bits <= 0    ? 0
                           : bits >= 32 ? ~uint32_t{0}
                                        : ~uint32_t{0} << (32 - bits);
-    inside &= (src.words[i] & mask) == source[i];
+    inside &= (src.words[i] & mask) == marking.source[i];
   }
   return inside == !(flags & kInvertsSource);
 }
@@ -250,21 +281,22 @@ ServiceChains::Endpoint ServiceChains::Choose(uint32_t chain,
   if (family_ == IpFamily::kIpv4) {
     return Choose4(record, packet, decisions, mark);
   }
-  const uint32_t count = record[0];
-  const auto set_mark = [&] { mark = (mark & ~record[2]) ^ record[3]; };
-  if (MarksPacket(record, packet)) set_mark();
-  const uint32_t* thresholds = record + kHeaderWords + 2 * address_words_;
-  const uint32_t chosen = decisions.FirstChance(thresholds, count - 1);
-  const uint32_t* endpoint =
-      thresholds + (count - 1) + size_t{chosen} * (address_words_ + 1);
+  const Marking& marking = markings_[record[3]];
+  if (MarksPacket(record, packet)) Mark(marking, mark);
+  const uint32_t chosen = decisions.FirstChance(chances_[record[2]]);
+  const uint32_t* last = record + kHeaderWords + address_words_;
+  const uint32_t* endpoint = last + 1 + size_t{chosen} * address_words_;
+  if (!(record[1] & kOneLast)) {
+    endpoint = last + size_t{chosen} * (address_words_ + 1);
+    last = endpoint + address_words_;
+  }
+  if (*last & kMarksOwn) {
+    const AddressWords src(packet.src);
+    if (SameWords(src.words, endpoint, address_words_)) Mark(marking, mark);
+  }
   uint32_t words[4] = {};
   std::copy(endpoint, endpoint + address_words_, words);
-  const uint32_t last = endpoint[address_words_];
-  if (last & kMarksOwn) {
-    const AddressWords src(packet.src);
-    if (SameWords(src.words, words, address_words_)) set_mark();
-  }
-  return {netfilter::LoadAddress(family_, words), static_cast<uint16_t>(last)};
+  return {netfilter::LoadAddress(family_, words), static_cast<uint16_t>(*last)};
 }
 
 // The same with addresses of one word.
@@ -272,25 +304,27 @@ ServiceChains::Endpoint ServiceChains::Choose4(const uint32_t* record,
                                                const Packet& packet,
                                                Decisions& decisions,
                                                uint32_t& mark) const {
-  const uint32_t count = record[0];
   const uint32_t flags = record[1];
-  const uint32_t* addresses = record + kHeaderWords;
+  const Marking& marking = markings_[record[3]];
   const uint32_t source = packet.src.v4();
   bool marks = (flags & kMarks) && packet.dst_port == flags >> 16 &&
-               packet.dst.v4() == addresses[1];
+               packet.dst.v4() == record[kHeaderWords];
   if (marks && (flags & kTestsSource)) {
-    const uint32_t length = record[4];
+    const uint32_t length = marking.source_length;
     const uint32_t mask = length == 0 ? 0 : ~uint32_t{0} << (32 - length);
-    marks = ((source & mask) == addresses[0]) != !!(flags & kInvertsSource);
+    marks =
+        ((source & mask) == marking.source[0]) != !!(flags & kInvertsSource);
   }
-  const uint32_t* thresholds = addresses + 2;
-  const uint32_t chosen = decisions.FirstChance(thresholds, count - 1);
-  const uint32_t* endpoint = thresholds + (count - 1) + size_t{2} * chosen;
-  if (marks) mark = (mark & ~record[2]) ^ record[3];
-  if ((endpoint[1] & kMarksOwn) && source == endpoint[0]) {
-    mark = (mark & ~record[2]) ^ record[3];
+  const uint32_t chosen = decisions.FirstChance(chances_[record[2]]);
+  const uint32_t* last = record + kHeaderWords + 1;
+  const uint32_t* endpoint = last + 1 + chosen;
+  if (!(flags & kOneLast)) {
+    endpoint = last + size_t{2} * chosen;
+    last = endpoint + 1;
   }
-  return {IpAddress::V4(endpoint[0]), static_cast<uint16_t>(endpoint[1])};
+  if (marks) Mark(marking, mark);
+  if ((*last & kMarksOwn) && source == *endpoint) Mark(marking, mark);
+  return {IpAddress::V4(*endpoint), static_cast<uint16_t>(*last)};
 }
 
 }  // namespace k8sdns::dataplane

@@ -13,14 +13,18 @@
 // added, and are walked rule by rule.
 //
 // Cost: building is linear in the rules; Choose() allocates nothing and draws
-// as the rules do. Memory: 64 bytes a line; 10 IPv4 endpoints take 3 lines.
+// as the rules do. Memory: 64 bytes a line; 10 IPv4 endpoints of one port take
+// one line. What many chains have in common is kept once: the source that the
+// marking rule asks for, and the chances, which are those of the count.
 #ifndef K8SDNS_DATAPLANE_SERVICE_CHAINS_H_
 #define K8SDNS_DATAPLANE_SERVICE_CHAINS_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "k8sdns/dataplane/decisions.h"
 #include "k8sdns/dataplane/large_page_allocator.h"
 #include "k8sdns/dataplane/rule_matcher.h"
@@ -59,19 +63,18 @@ class ServiceChains {
   Endpoint Choose(uint32_t chain, const Packet& packet, Decisions& decisions,
                   uint32_t& mark) const;
 
-  // Speed only: asks for the memory that Choose() reads.
+  // Speed only: asks for the memory that Choose() reads, but of large Services.
   void Prefetch(uint32_t chain) const {
     PrefetchLine(lines_.data() + chain);
     PrefetchLine(lines_.data() + chain + 1);
-    PrefetchLine(lines_.data() + chain + 2);
   }
-  size_t memory_bytes() const { return lines_.capacity() * sizeof(Line); }
+  size_t memory_bytes() const;
 
  private:
   // A record begins at a line: count of endpoints; protocol, flags and port;
-  // mask and value of the mark; source prefix length, source, destination (of
-  // the marking rule); count - 1 thresholds; for each endpoint an address and
-  // a word of port and kMarksOwn.
+  // number of its chances; number of its marking; destination of the marking
+  // rule; with kOneLast the last word of each endpoint. Then for each endpoint
+  // an address and, without kOneLast, a last word: of port and kMarksOwn.
   struct alignas(64) Line {
     uint32_t words[16];
   };
@@ -79,7 +82,22 @@ class ServiceChains {
     kMarks = 1 << 8,           // it has the marking rule
     kTestsSource = 1 << 9,     // which asks for a source
     kInvertsSource = 1 << 10,  // not to be of the prefix
-    kMarksOwn = 1 << 16,       // of an endpoint: it marks its own packets
+    kOneLast = 1 << 11,
+    kMarksOwn = 1 << 16,  // of an endpoint: it marks its own packets
+  };
+  // How packets are marked, and the source that the marking rule asks for.
+  struct Marking {
+    uint32_t mask = 0;
+    uint32_t value = 0;
+    uint32_t source_length = 0;
+    uint32_t source[4] = {};
+
+    template <typename H>
+    friend H AbslHashValue(H h, const Marking& m) {
+      return H::combine(std::move(h), m.mask, m.value, m.source_length,
+                        m.source[0], m.source[1], m.source[2], m.source[3]);
+    }
+    friend bool operator==(const Marking&, const Marking&) = default;
   };
   struct Rule;
   // The chain that is being added.
@@ -88,14 +106,15 @@ class ServiceChains {
     uint32_t flags = 0;
     bool has_marks = false;
     netfilter::StringId marks = 0;  // the chain that sets the mark
-    uint32_t mask = 0;
-    uint32_t value = 0;
-    uint32_t source_length = 0;
-    uint32_t source[4] = {};
+    Marking marking;
     uint32_t destination[4] = {};
     uint32_t port = 0;
     std::vector<uint32_t> thresholds;
-    std::vector<uint32_t> endpoints;
+    std::vector<uint32_t> addresses;
+    std::vector<uint32_t> lasts;
+    // Of the chains that were added: their numbers.
+    absl::flat_hash_map<std::vector<uint32_t>, uint32_t> chances;
+    absl::flat_hash_map<Marking, uint32_t> markings;
   };
 
   const uint32_t* Record(uint32_t chain) const {
@@ -103,6 +122,9 @@ class ServiceChains {
   }
   Endpoint Choose4(const uint32_t* record, const Packet& packet,
                    Decisions& decisions, uint32_t& mark) const;
+  // The numbers of what the draft asks for.
+  uint32_t ChancesOfDraft();
+  uint32_t MarkingOfDraft();
   // Each is false if the form is not met.
   bool ReadChain(const RuleIndex& index, const uint16_t* first, uint32_t rules);
   bool ReadRule(const uint16_t* halves, Rule& rule) const;
@@ -110,10 +132,15 @@ class ServiceChains {
   bool ReadMarkingRule(const RuleIndex& index, const Rule& rule);
   bool ReadEndpoint(const RuleIndex& index, netfilter::StringId chain);
   bool MarksPacket(const uint32_t* record, const Packet& packet) const;
+  static void Mark(const Marking& marking, uint32_t& mark) {
+    mark = (mark & ~marking.mask) ^ marking.value;
+  }
 
   size_t address_words_;
   IpFamily family_;
   std::vector<Line, LargePageAllocator<Line>> lines_;
+  std::vector<ChanceList> chances_;
+  std::vector<Marking> markings_;
   Draft draft_;
 };
 
