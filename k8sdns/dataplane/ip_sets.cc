@@ -102,6 +102,30 @@ std::optional<SetElement> ElementOf(const IpSet& set, const SetQuery& query) {
   return e;
 }
 
+// The same for most sets: of IPv4 addresses and ports, all of which are
+// compared as they are. False: ask ElementOf().
+bool PlainKeyOf(const IpSet& set, const SetQuery& query,
+                SetElements::PlainKey& key) {
+  if (set.netmask != 0 || set.bitmask) return false;
+  const Packet& p = query.packet->header;
+  for (size_t i = 0; i < set.dimensions.size(); ++i) {
+    const bool source = SourceAt(query, static_cast<int>(i));
+    if (set.dimensions[i] == SetDimension::kIp) {
+      const IpAddress& ip = source ? p.src : p.dst;
+      if (ip.is_v6() || ip.IsUnspecified()) return false;
+      key.AddAddress(ip);
+    } else if (set.dimensions[i] == SetDimension::kPort) {
+      const std::optional<uint16_t> port = PortOf(p, source, /*plain=*/false);
+      if (!port) return false;
+      key.SetPort(*port);
+      key.SetProtocol(static_cast<uint8_t>(p.protocol));
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool HasNets(const IpSet& set) {
   return std::find(set.dimensions.begin(), set.dimensions.end(),
                    SetDimension::kNet) != set.dimensions.end();
@@ -121,8 +145,7 @@ std::array<bool, 2> NetPositions(const IpSet& set) {
 }  // namespace
 
 void IpSet::Add(const SetElement& element, const SetElementOptions& options) {
-  auto [it, added] = elements.insert_or_assign(element, options);
-  if (!added) return;
+  if (!elements.Put(element, options)) return;
   const std::array<bool, 2> nets = NetPositions(*this);
   for (int i = 0; i < 2; ++i) {
     if (nets[i]) ++prefix_counts[i][element.prefix_lengths[i]];
@@ -130,7 +153,7 @@ void IpSet::Add(const SetElement& element, const SetElementOptions& options) {
 }
 
 bool IpSet::Remove(const SetElement& element) {
-  if (elements.erase(element) == 0) return false;
+  if (!elements.Erase(element)) return false;
   const std::array<bool, 2> nets = NetPositions(*this);
   for (int i = 0; i < 2; ++i) {
     if (!nets[i]) continue;
@@ -195,17 +218,18 @@ bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
   }
   if (query.dimensions < set->dimensions.size()) return false;
   if (set->elements.empty()) return false;
+  // 1: there; -1: there, with nomatch.
+  const auto result = [&](const std::optional<SetElementOptions>& found) {
+    if (!found) return 0;
+    if (found->expires_us != 0 && found->expires_us <= query.now_us) return 0;
+    return found->nomatch ? -1 : 1;
+  };
+  SetElements::PlainKey key;
+  if (PlainKeyOf(*set, query, key)) return result(set->elements.Find(key)) > 0;
   std::optional<SetElement> element = ElementOf(*set, query);
   if (!element) return false;
-  // 1: there; -1: there, with nomatch.
-  auto test_exactly = [&](const SetElement& e) {
-    auto it = set->elements.find(e);
-    if (it == set->elements.end()) return 0;
-    const SetElementOptions& options = it->second;
-    if (options.expires_us != 0 && options.expires_us <= query.now_us) {
-      return 0;
-    }
-    return options.nomatch ? -1 : 1;
+  const auto test_exactly = [&](const SetElement& e) {
+    return result(set->elements.Find(e));
   };
   auto test = [&](const SetElement& e) {
     int result = test_exactly(e);
@@ -268,10 +292,9 @@ bool IpSets::Add(absl::string_view name, const SetQuery& query,
     element->addresses[i] = Mask(element->addresses[i], length);
     element->prefix_lengths[i] = static_cast<uint8_t>(length);
   }
-  auto it = set->elements.find(*element);
+  const auto found = set->elements.Find(*element);
   const bool there =
-      it != set->elements.end() &&
-      (it->second.expires_us == 0 || it->second.expires_us > query.now_us);
+      found && (found->expires_us == 0 || found->expires_us > query.now_us);
   if (there && !exist) return false;
   if (!there && set->elements.size() >= set->max_elements) return false;
   SetElementOptions options;
@@ -320,6 +343,8 @@ absl::StatusOr<IpSets> LoadSets(const netfilter::IpSets& sets, int64_t now_us) {
     to.mark_mask = from.mark_mask;
     to.timeout_s = from.timeout_s.value_or(0);
     if (from.is_hash()) to.max_elements = from.max_elements;
+    if (from.family == IpFamily::kIpv4)
+      to.elements.Reserve(from.elements.size());
     for (const netfilter::IpSetElement& element : from.elements) {
       if (from.is_list()) {
         to.members.push_back(element.set);
