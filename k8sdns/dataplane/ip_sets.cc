@@ -126,6 +126,15 @@ bool PlainKeyOf(const IpSet& set, const SetQuery& query,
   return true;
 }
 
+// Whether such a set has what the packet says. nullopt: not such a set.
+std::optional<bool> IsPlainlyIn(const IpSet& set, const SetQuery& query) {
+  SetElements::PlainKey key;
+  if (!PlainKeyOf(set, query, key)) return std::nullopt;
+  const std::optional<SetElementOptions> found = set.elements.Find(key);
+  return found && !found->nomatch &&
+         (found->expires_us == 0 || found->expires_us > query.now_us);
+}
+
 bool HasNets(const IpSet& set) {
   return std::find(set.dimensions.begin(), set.dimensions.end(),
                    SetDimension::kNet) != set.dimensions.end();
@@ -205,6 +214,18 @@ IpSet* IpSets::Find(absl::string_view name) {
   return it == sets_.end() ? nullptr : &it->second;
 }
 
+std::optional<bool> IpSets::MatchesPlainly(absl::string_view name, size_t hash,
+                                           const SetQuery& query) const {
+  const auto it = sets_.find(name, hash);
+  if (it == sets_.end()) return false;
+  const IpSet& set = it->second;
+  if (set.family && *set.family != query.family) return false;
+  if (set.is_list) return std::nullopt;
+  if (query.dimensions < set.dimensions.size()) return false;
+  if (set.elements.empty()) return false;
+  return IsPlainlyIn(set, query);
+}
+
 bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
   const IpSet* set = Find(name);
   if (set == nullptr) return false;
@@ -218,14 +239,13 @@ bool IpSets::Matches(absl::string_view name, const SetQuery& query) const {
   }
   if (query.dimensions < set->dimensions.size()) return false;
   if (set->elements.empty()) return false;
+  if (const auto plain = IsPlainlyIn(*set, query)) return *plain;
   // 1: there; -1: there, with nomatch.
   const auto result = [&](const std::optional<SetElementOptions>& found) {
     if (!found) return 0;
     if (found->expires_us != 0 && found->expires_us <= query.now_us) return 0;
     return found->nomatch ? -1 : 1;
   };
-  SetElements::PlainKey key;
-  if (PlainKeyOf(*set, query, key)) return result(set->elements.Find(key)) > 0;
   std::optional<SetElement> element = ElementOf(*set, query);
   if (!element) return false;
   const auto test_exactly = [&](const SetElement& e) {

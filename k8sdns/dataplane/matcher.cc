@@ -1,6 +1,7 @@
 #include "k8sdns/dataplane/matcher.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -404,6 +405,8 @@ class ProgramRun {
   bool RunMatch(const Instruction& i, bool& holds);
   bool RunTarget(const Instruction& i);
   bool Call(const Instruction& i, uint64_t& steps);
+  // nullopt: it takes RunMatch().
+  std::optional<bool> MatchesSetPlainly(const Instruction& i) const;
 
   const RuleIndex& index_;
   const RuleProgram& program_;
@@ -422,6 +425,21 @@ __attribute__((noinline)) bool ProgramRun<kTraced>::RunMatch(
   if (result != MatchResult::kUnknown) return true;
   verdict_ = Unknown(context_, i.chain, i.rule, std::move(why));
   return false;
+}
+
+template <bool kTraced>
+std::optional<bool> ProgramRun<kTraced>::MatchesSetPlainly(
+    const Instruction& i) const {
+  const StoredOp op{OpView(i.data)};
+  SetQuery query;  // without devices and marks
+  query.packet = &context_.transit.packet;
+  query.family = context_.family();
+  query.dimensions = op.Byte(6);
+  query.sources = op.Byte(1);
+  query.now_us = context_.state.now_us;
+  return context_.state.sets.MatchesPlainly(
+      context_.rules.strings().Get(op.Word(2)),
+      static_cast<size_t>(uint64_t{i.a} << 32 | i.b), query);
 }
 
 template <bool kTraced>
@@ -510,6 +528,12 @@ TableVerdict ProgramRun<kTraced>::Run(uint32_t from, uint64_t steps) {
       case RuleProgram::kChance:
         holds = context_.decisions.Chance(i.a) != i.invert;
         break;
+      case RuleProgram::kSet:
+        if (const std::optional<bool> in = MatchesSetPlainly(i)) {
+          holds = *in != i.invert;
+          break;
+        }
+        [[fallthrough]];
       case RuleProgram::kMatch:
         if (!RunMatch(i, holds)) return std::move(verdict_);
         break;
@@ -574,8 +598,8 @@ Matcher::Matcher(std::shared_ptr<const netfilter::Ruleset> rules,
               chain != nullptr &&
                   (chain->rules != 0 || indexes_[t]->DropsByPolicy(hook)));
       if (chain == nullptr) continue;
-      auto program = std::make_unique<const RuleProgram>(
-          *indexes_[t], rules_->family(), *chain);
+      auto program =
+          std::make_unique<const RuleProgram>(*indexes_[t], *rules_, *chain);
       if (!program->empty()) programs_[t][h] = std::move(program);
     }
   }

@@ -1,6 +1,7 @@
 #include "k8sdns/dataplane/rule_program.h"
 
 #include "k8sdns/dataplane/fast_match.h"
+#include "k8sdns/dataplane/ip_sets.h"
 #include "k8sdns/netfilter/ops.h"
 
 namespace k8sdns::dataplane {
@@ -14,9 +15,10 @@ constexpr uint32_t kMaxInlinedRules = 32;
 
 }  // namespace
 
-RuleProgram::RuleProgram(const RuleIndex& index, IpFamily family,
+RuleProgram::RuleProgram(const RuleIndex& index,
+                         const netfilter::Ruleset& rules,
                          const RuleIndex::Chain& built_in)
-    : index_(&index), family_(family) {
+    : index_(&index), rules_(&rules) {
   const bool fits = built_in.lookup == RuleIndex::kNone &&
                     built_in.rules <= kMaxInstructions && AddChain(built_in, 0);
   if (!fits) {
@@ -115,7 +117,7 @@ void RuleProgram::AddMatch(OpView match, uint8_t place,
     case OpKind::kSource:
     case OpKind::kDestination: {
       const int length = op.Byte(1);
-      if (family_ != IpFamily::kIpv4 || length > 32) return;
+      if (rules_->family() != IpFamily::kIpv4 || length > 32) return;
       out.kind = match.kind() == OpKind::kSource ? kSource4 : kDestination4;
       out.a = length == 0 ? 0 : ~uint32_t{0} << (32 - length);
       out.b = op.Word(2);
@@ -154,6 +156,15 @@ void RuleProgram::AddMatch(OpView match, uint8_t place,
       out.invert = op.Byte(1) != 0;
       out.a = op.Word(2);
       return;
+    case OpKind::kSet: {
+      const auto set = match.As<netfilter::SetMatch>();
+      if (set.counters != 0) return;
+      const uint64_t hash = IpSets::HashOf(rules_->strings().Get(set.name));
+      out.kind = kSet;
+      out.a = static_cast<uint32_t>(hash >> 32);
+      out.b = static_cast<uint32_t>(hash);
+      return;
+    }
     default:
       return;
   }

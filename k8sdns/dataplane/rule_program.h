@@ -38,6 +38,7 @@ class RuleProgram {
     kMark,      // mark & a == b
     kState,     // ConntrackState bits a
     kChance,    // a of 2^31
+    kSet,       // a set; the hash of its name in a (upper half) and b
     kMatch,     // any other
     // Targets: the rule matches.
     kJump,      // the chain's instructions follow
@@ -59,7 +60,7 @@ class RuleProgram {
     Kind kind;
     bool invert = false;
     bool first = false;      // of a rule or an end: a step of the walk
-    uint8_t op = 0;          // of kMatch: its place in the rule
+    uint8_t op = 0;          // of kMatch, kSet: its place in the rule
     uint16_t otherwise = 0;  // an instruction
     uint32_t a = 0;
     uint32_t b = 0;
@@ -77,7 +78,7 @@ class RuleProgram {
   };
 
   // Empty if `built_in` is itself looked up by key, or is too large.
-  RuleProgram(const RuleIndex& index, IpFamily family,
+  RuleProgram(const RuleIndex& index, const netfilter::Ruleset& rules,
               const RuleIndex::Chain& built_in);
 
   bool empty() const { return code_.empty(); }
@@ -105,8 +106,9 @@ class RuleProgram {
   // From an instruction on, over those that do nothing without a trace.
   Instruction::Way ShortWay(uint32_t from) const;
 
-  const RuleIndex* index_;  // while it is built
-  IpFamily family_;
+  // While it is built.
+  const RuleIndex* index_;
+  const netfilter::Ruleset* rules_;
   Instruction::Way short_begin_;
   std::vector<Instruction> code_;
   std::vector<const RuleIndex::Chain*> called_;
