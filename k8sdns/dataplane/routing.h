@@ -191,6 +191,9 @@ class Routing {
     // index of routes, or kNoRoute). Empty until the table is complete.
     std::vector<uint32_t> starts;
     std::vector<uint32_t> best;
+    // IPv4: the /32 routes, if there are many; the ranges are without them
+    // then.
+    absl::flat_hash_map<uint32_t, uint32_t> hosts;
     // IPv6: by prefix length, as routes are ordered: the first route of a
     // prefix. Empty for few routes.
     struct Length {

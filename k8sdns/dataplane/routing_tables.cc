@@ -294,9 +294,18 @@ void Routing::IndexRoutes4(RouteTable& table) {
     return BroadcastOf(routes[i].prefix.address(), routes[i].prefix.length())
         .v4();
   };
+  // Hosts come first. In IPVS mode each cluster IP is one.
+  constexpr size_t kFewHosts = 16;
+  const auto networks = std::partition_point(
+      routes.begin(), routes.end(),
+      [](const FibRoute& r) { return r.prefix.length() == 32; });
+  auto hosts = static_cast<size_t>(networks - routes.begin());
+  if (hosts <= kFewHosts) hosts = 0;
+  table.hosts.reserve(hosts);
+  for (uint32_t i = 0; i < hosts; ++i) table.hosts.try_emplace(first(i), i);
   // Prefixes before those that they contain; of equal ones the first counts.
-  std::vector<uint32_t> order(routes.size());
-  std::iota(order.begin(), order.end(), 0);
+  std::vector<uint32_t> order(routes.size() - hosts);
+  std::iota(order.begin(), order.end(), static_cast<uint32_t>(hosts));
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
     return std::tuple(first(a), routes[a].prefix.length(), a) <
            std::tuple(first(b), routes[b].prefix.length(), b);
@@ -367,8 +376,13 @@ void Routing::IndexPlain4() {
   for (const RouteTable* table : default_tables4_) {
     if (table == nullptr) continue;
     starts.insert(starts.end(), table->starts.begin(), table->starts.end());
+    for (const auto& [host, route] : table->hosts) {
+      starts.push_back(host);
+      if (host != ~uint32_t{0}) starts.push_back(host + 1);
+    }
   }
   std::sort(starts.begin(), starts.end());
+  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
   for (uint32_t start : starts) {
     RouteKey key;
     key.destination = IpAddress::V4(start);
@@ -409,6 +423,10 @@ DeviceIndex Routing::ForwardsPlainly(const IpAddress& source,
 }
 
 const FibRoute* Routing::RouteTable::Find4(uint32_t destination) const {
+  if (!hosts.empty()) {
+    const auto it = hosts.find(destination);
+    if (it != hosts.end()) return &routes[it->second];
+  }
   size_t at = 0;
   for (size_t n = starts.size(); n > 1;) {
     const size_t half = n / 2;

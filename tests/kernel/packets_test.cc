@@ -417,6 +417,7 @@ class Comparison {
       header.tcp_flags = kTcpSyn | kTcpAck;
       answer.tcp_seq = 7000;
       answer.tcp_ack = packet.tcp_seq + 1;
+      answer.tcp_option_bytes = 0;  // TCPMSS may have added some
     }
     return Send(out, answer, nullptr);
   }
