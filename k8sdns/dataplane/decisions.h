@@ -9,7 +9,9 @@
 //     use(decisions.probability());
 //   } while (decisions.Next());
 //
-// A Decisions that was made with a bit generator draws instead, once.
+// A Decisions that was made with a bit generator draws instead, once: a chance
+// comes true as often as it should to within 2^-40, and a generator that is in
+// the same state gives the same, whichever matcher asks.
 #ifndef K8SDNS_DATAPLANE_DECISIONS_H_
 #define K8SDNS_DATAPLANE_DECISIONS_H_
 
@@ -69,8 +71,8 @@ class Decisions {
   friend class ChanceList;
 
   static constexpr uint32_t kOne = uint32_t{1} << 31;
-  // A range that was just drawn from, and one that is too narrow for a chance:
-  // one may be off by a part of it that is less than 1 / kNarrow.
+  // The range of a first draw; and how wide one has to be for a chance, whose
+  // rounding then is less than 2^-40 of it.
   static constexpr uint64_t kWhole = uint64_t{1} << 63;
   static constexpr uint64_t kNarrow = uint64_t{1} << 40;
 
