@@ -49,22 +49,26 @@ void PacketWalk::SendRedirect(const Item& item, const InputRoute& route) {
   // Only a neighbour can follow one.
   RouteKey key;
   key.destination = about.src;
-  const FibResult back = node_.routing.Lookup(key);
-  if (back.error != RouteError::kNone || back.route->gateway) return;
+  const auto is_neighbour = [&] {
+    const FibResult back = node_.routing.Lookup(key);
+    return back.error == RouteError::kNone && !back.route->gateway &&
+           back.route->device == route.device;
+  };
   if (!v6) {
     if (!node_.routing.device(route.device).send_redirects) return;
-    if (back.route->device != route.device) return;
+    if (!is_neighbour()) return;
     if (!MayRedirect4(about.src, state_.now_us, state_.redirects)) return;
     return SendIcmpError(item, kIcmpRedirect, kIcmpRedirectHost, false);
   }
+  const auto take = [&](const IpAddress& peer) {
+    return TakeRedirect6(state_.redirects.ipv6, peer, state_.now_us);
+  };
+  if (!take(about.dst)) return;
+  if (!node_.routing.device(route.device).has_link_local) return;
   // A gateway would have to be known by its link-local address.
-  if (!TakeRedirect6(state_.redirects.ipv6[0], about.dst, state_.now_us)) {
-    return;
-  }
   if (route.gateway && !route.gateway->IsLinkLocal()) return;
-  if (!TakeRedirect6(state_.redirects.ipv6[1], about.src, state_.now_us)) {
-    return;
-  }
+  key.out_device = route.device;
+  if (!is_neighbour() || !take(about.src)) return;
   Answer answer;
   Packet& header = answer.packet.header;
   header.protocol = Protocol::kIcmpv6;

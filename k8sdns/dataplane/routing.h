@@ -53,6 +53,7 @@ struct Device {
   bool src_valid_mark = false;
   bool forwarding = true;  // IPv4; IPv6 has one switch for all
   bool send_redirects = true;
+  bool has_link_local = true;  // IPv6: an address that begins with fe80
 };
 
 // Why there is no route, by the error that a sender sees.

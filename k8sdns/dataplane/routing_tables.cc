@@ -165,6 +165,17 @@ void Routing::SetDeviceConfig(const NodeConfig& node, Device& device) {
   // Setting the switch for all sets each device's.
   device.forwarding = own("forwarding", node.Sysctl("net.ipv4.ip_forward",
                                                     all("forwarding", 1))) != 0;
+  // The kernel makes one for each device, if it is not told not to.
+  constexpr int64_t kMakesNone = 1;
+  const auto mode = [&](absl::string_view name, int64_t otherwise) {
+    return node.Sysctl(absl::StrCat("net.ipv6.conf.", name, ".addr_gen_mode"),
+                       otherwise);
+  };
+  device.has_link_local = mode(device.name, mode("default", 0)) != kMakesNone ||
+                          std::any_of(device.ipv6.begin(), device.ipv6.end(),
+                                      [](const DeviceAddress& a) {
+                                        return a.address.IsLinkLocal();
+                                      });
 }
 
 DeviceIndex Routing::FindDevice(absl::string_view name) const {

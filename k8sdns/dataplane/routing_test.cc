@@ -146,6 +146,25 @@ TEST(Routing, DevicesAreFoundByName) {
   }
 }
 
+// Redirects are sent from one.
+TEST(Routing, DevicesHaveLinkLocalAddressesUnlessNoneAreMade) {
+  NodeConfig node;
+  node.interfaces.push_back({"a", {}});
+  node.interfaces.push_back({"b", {*IpPrefix::Parse("fd00::1/64")}});
+  node.interfaces.push_back({"c", {*IpPrefix::Parse("fe80::1/64")}});
+  const auto has_one = [&](const char* device) {
+    const Routing routing(node);
+    return routing.device(routing.FindDevice(device)).has_link_local;
+  };
+  EXPECT_TRUE(has_one("a"));
+  node.sysctls["net.ipv6.conf.default.addr_gen_mode"] = 1;  // none
+  EXPECT_FALSE(has_one("a"));
+  EXPECT_FALSE(has_one("b"));
+  EXPECT_TRUE(has_one("c"));
+  node.sysctls["net.ipv6.conf.a.addr_gen_mode"] = 0;
+  EXPECT_TRUE(has_one("a"));
+}
+
 // The default rules ask the local table, the main one and the default one; a
 // throw route sends the search on. A policy rule that says the same as they do
 // makes the search go by rules.

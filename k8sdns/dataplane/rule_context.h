@@ -25,8 +25,8 @@ struct RedirectLimits {
     friend bool operator==(const Sent&, const Sent&) = default;
   };
   std::map<IpAddress, Sent> ipv4;
-  // By destination and by source.
-  std::map<IpAddress, TokenBucket> ipv6[2];
+  // By address, whether packets come from it or go to it.
+  std::map<IpAddress, TokenBucket> ipv6;
   friend bool operator==(const RedirectLimits&,
                          const RedirectLimits&) = default;
 };

@@ -322,6 +322,7 @@ dataplane::NodeConfig ModelOfTheNamespace(const FamilyWorld& world) {
   route(world.pod_nets[1], "veth-b", nullptr);
   route(world.everything, "eth0", world.gateway);
   for (const char* device : {"all", "default", "eth0", "veth-a", "veth-b"}) {
+    node.sysctls[absl::StrCat("net.ipv6.conf.", device, ".addr_gen_mode")] = 1;
     for (const char* name : {"rp_filter", "send_redirects"}) {
       node.sysctls[absl::StrCat("net.ipv4.conf.", device, ".", name)] = 0;
     }
